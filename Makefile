@@ -17,14 +17,20 @@ SHUFFLE := $(if $(filter random,$(ORDER)),-p randomly $(if $(SEED),--randomly-se
 # make test ARGS=--lf runs what failed last.
 ARGS ?=
 PYTEST = $(BIN)/python -m pytest -q --dist worksteal $(SHUFFLE) $(ARGS)
+# Long rehearsals that reach nothing of the core that shorter examples do not.
+LONG := about_as_good or two_percent or asked_to_place or finds_a_width or so_many_locks or fails_where_nothing
 QUICK := tests/core tests/contracts tests/console/test_presenters.py \
 	tests/console/test_pane_presenters.py tests/console/test_filtering.py
 
-.PHONY: help demo run test quick matrix coverage check format lint types contracts bench docs picture clean
+# The agent that make test-agents drives: from npm, into a cache of its own, nothing else of yours.
+AGENT := @anthropic-ai/claude-code@2.1.197
+AGENT_PLACE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/anabranch/agents/2.1.197
+
+.PHONY: help demo run test test-agents test-recipes quick matrix coverage check format lint types contracts bench docs picture clean
 .DEFAULT_GOAL := help
 
 help:            ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 demo: $(VENV)/.installed      ## run the demonstration
 	$(BIN)/anabranch demo
@@ -34,6 +40,18 @@ run: $(VENV)/.installed       ## run the plan of the current folder: make run PL
 
 test: $(VENV)/.developing     ## run all tests; ARGS=--lf what failed last, ORDER=random shuffled
 	$(PYTEST) --numprocesses $(WORKERS) --durations=$(SLOWEST)
+
+test-agents: $(VENV)/.developing  ## tests with a real agent, from npm (240 MB, kept in a cache), on loopback only
+	@command -v npm > /dev/null || { echo "make test-agents needs npm (Node.js 18 or newer)" >&2; exit 2; }
+	@[ -x $(AGENT_PLACE)/node_modules/.bin/claude ] || { \
+		echo "installing $(AGENT) into $(AGENT_PLACE)"; \
+		timeout 600 npm install --prefix $(AGENT_PLACE) --no-fund --no-audit $(AGENT); }
+	ANABRANCH_AGENT=$(AGENT_PLACE)/node_modules/.bin/claude timeout 900 \
+		$(BIN)/python -m pytest -q --numprocesses 2 --durations=5 $(ARGS) tests/agents
+
+test-recipes: $(VENV)/.developing  ## the projects of docs/workspaces.md with real packages; needs npm, cc, the registries
+	@command -v npm > /dev/null && command -v cc > /dev/null || { echo "make test-recipes needs npm and a C compiler" >&2; exit 2; }
+	ANABRANCH_RECIPES=1 timeout 900 $(BIN)/python -m pytest -q --numprocesses 2 --durations=5 $(ARGS) tests/recipes
 
 quick: $(VENV)/.developing    ## the loop while working: the core, presenters, contracts and types
 	$(BIN)/ruff format --check --quiet $(SOURCES)
@@ -46,7 +64,7 @@ matrix:          ## TESTS, by default the quick loop's, under each Python here, 
 
 coverage: $(VENV)/.developing ## do the examples of the core reach as much of it as they did?
 	$(PYTEST) --numprocesses $(PROCESSORS) tests/core --cov --cov-report= \
-		-m "not hypothesis" -k "not (quick or thousand or starves or cost)"
+		-m "not hypothesis" -k "not (quick or thousand or starves or cost or $(LONG))"
 
 check: format lint types contracts coverage test     ## the whole gate
 

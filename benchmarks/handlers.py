@@ -30,7 +30,6 @@ from benchmarks.graphs import (
 )
 from benchmarks.machine import Machine
 from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, in_turns, timed
-from benchmarks.plans import bound_note, recorded
 
 REPEATS = 5
 BUDGET_SECONDS = 5.0
@@ -50,18 +49,13 @@ def tables(machine: Machine) -> Iterator[Table]:
         yield _each(machine, graph)
     if machine.spin is not None:
         yield _overhead(machine, short_tasks(SHORT_TASKS, SHORT_SECONDS, machine.spin))
-    for graph in recorded(machine):
-        samples = in_turns(_contestants(machine, graph), 3, BUDGET_SECONDS)
-        rows = tuple(Row(name, values) for name, values in samples.items())
-        title = f"Handlers: recorded workflow {graph.name}"
-        yield Table(title, "seconds", rows, "", (bound_note(graph),))
     yield from handler_runs.tables(machine)
 
 
 def _each(machine: Machine, graph: Graph, *, with_texts: bool = False) -> Table:
     contestants = _contestants(machine, graph)
     if with_texts:
-        contestants[AS_TEXT] = _ours(machine, graph, as_texts=True)
+        contestants[AS_TEXT] = ours(machine, graph, as_texts=True)
     samples = in_turns(contestants, REPEATS, BUDGET_SECONDS)
     tasks = len(graph.tasks)
     rows = tuple(
@@ -100,8 +94,13 @@ def _overhead(machine: Machine, graph: Graph) -> Table:
 
 
 def _contestants(machine: Machine, graph: Graph) -> dict[str, Contestant]:
+    return {OURS: ours(machine, graph), **peers(machine, graph)}
+
+
+def peers(machine: Machine, graph: Graph) -> dict[str, Contestant]:
+    """Return turns of those that run the same graph: what there is of C, make and ninja."""
     folder = machine.folder(f"handlers-{graph.name}")
-    found = {OURS: _ours(machine, graph)}
+    found: dict[str, Contestant] = {}
     runner = machine.compiled("runner", RUNNER_SOURCE.read_text("utf-8"))
     if runner is not None:
         found[RUNNER] = _runner(machine, folder, runner, graph)
@@ -133,7 +132,8 @@ def _runner(machine: Machine, folder: Path, runner: str, graph: Graph) -> Contes
     return measure
 
 
-def _ours(machine: Machine, graph: Graph, *, as_texts: bool = False) -> Contestant:
+def ours(machine: Machine, graph: Graph, *, as_texts: bool = False) -> Contestant:
+    """Return a turn of the program that runs handlers, on a graph."""
     folder = machine.folder(f"crowd-{graph.name}{'-texts' if as_texts else ''}")
     (folder / "tasks.json").write_text(as_tasks(graph, as_texts=as_texts))
     return _crowd(machine, folder, len(graph.tasks), {"source": {"graph": "tasks.json"}})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.measuring import timed
+from benchmarks.measuring import BenchmarkFailed, timed
 
 MANY_HANDLERS = 20_000
 _NOT_INHERITED = ("GIT_", "MAKE", "XDG_", "PYTHON")
@@ -74,6 +74,23 @@ class Machine:
         for words in (("run", "--headless", "--", "true"), ("status",), ("--help",)):
             timed((*argv, *words), folder, self.environment)
         return argv
+
+    def whole_run(self, folder: Path, says: str, *words: str) -> float:
+        """Run a folder's plan without a terminal, from exec to exit, and return the seconds.
+
+        Args:
+            folder: the project.
+            says: what must stand in what it says.
+            words: what stands behind ``run --headless``.
+
+        Raises BenchmarkFailed.
+        """
+        argv = (*self.anabranch, "run", "--headless", *words)
+        elapsed = timed(argv, folder, self.environment)
+        said = (folder / "output.txt").read_text(errors="replace")
+        if says not in said:
+            raise BenchmarkFailed(f"the run did not say {says!r}: {said[-600:]}")
+        return elapsed
 
     @cached_property
     def true(self) -> str:

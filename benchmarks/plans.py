@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from benchmarks.graphs import FORMS, SLOTS, Graph, as_plan, chain, flat, layered, read_workload
@@ -33,14 +34,6 @@ def tables(machine: Machine) -> Iterator[Table]:
         samples = _measured(machine, graph)
         yield _table(f"Plan {graph.name}, {SLOTS} slots", samples, once, len(graph.tasks))
     yield _isolated(machine)
-
-
-def workload(machine: Machine) -> Iterator[Table]:
-    """Yield the recorded workloads that were given; their tasks burn processor time."""
-    for graph in recorded(machine):
-        samples = _measured(machine, graph)
-        title = f"Workload {graph.name}, {SLOTS} slots"
-        yield _table(title, samples, {}, len(graph.tasks), (bound_note(graph),))
 
 
 def recorded(machine: Machine) -> Iterator[Graph]:
@@ -69,7 +62,7 @@ def _contestants(machine: Machine, graph: Graph) -> dict[str, Contestant]:
         "make": ("make", "-f", "Makefile", f"-j{SLOTS}", "-s"),
         "ninja": ("ninja", f"-j{SLOTS}", "--quiet"),
     }
-    found: dict[str, Contestant] = {OURS: _ours(machine, folder, graph, "shared")}
+    found: dict[str, Contestant] = {OURS: ours(machine, folder, graph, "shared")}
     for name, (program, *options) in peers.items():
         path = machine.program(program)
         if path is not None:
@@ -84,19 +77,11 @@ def _program(machine: Machine, folder: Path, argv: tuple[str, ...]) -> Contestan
     return lambda: timed(argv, folder, machine.environment)
 
 
-def _ours(machine: Machine, folder: Path, graph: Graph, workspace: str) -> Contestant:
+def ours(machine: Machine, folder: Path, graph: Graph, workspace: str) -> Contestant:
+    """Return a turn of a whole run, with a stream a task."""
     plan = folder / f"{workspace}.toml"
     plan.write_text(as_plan(graph, workspace))
-    argv = (*machine.anabranch, "run", "--headless", plan.name)
-
-    def measure() -> float:
-        elapsed = timed(argv, folder, machine.environment)
-        said = (folder / "output.txt").read_text(errors="replace")
-        if f"merged {len(graph.tasks)} stream" not in said:
-            raise BenchmarkFailed(f"not every stream succeeded: {said[-600:]}")
-        return elapsed
-
-    return measure
+    return partial(machine.whole_run, folder, f"merged {len(graph.tasks)} stream", plan.name)
 
 
 def _table(
@@ -117,7 +102,7 @@ def _isolated(machine: Machine) -> Table:
     graph = flat(ISOLATED_STREAMS, (machine.true,))
     folder = machine.repository("plan-isolated", REPOSITORY_FILES)
     contestants = {
-        name: _ours(machine, folder, graph, workspace)
+        name: ours(machine, folder, graph, workspace)
         for name, workspace in (("anabranch, isolated", "isolated"), (OURS, "shared"))
     }
     samples = in_turns(contestants, 2, BUDGET_SECONDS)

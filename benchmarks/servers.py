@@ -58,9 +58,11 @@ def our_run(machine: Machine, streams: int) -> Iterator[OurRun]:
         address = note.read_text().strip()
         folder = max((machine.scratch / "state").glob("anabranch/projects/*/runs/*"), key=_made)
         operator = (folder / "operator.token").read_text()
-        yield OurRun(folder, address, tuple(_joined(address, operator, streams)))
-        go.touch()
-        process.wait(START_SECONDS)
+        try:
+            yield OurRun(folder, address, tuple(_joined(address, operator, streams)))
+        finally:  # also when nobody wants the rest of a bench: no stream is left behind
+            go.touch()
+            process.wait(START_SECONDS)
 
 
 def _made(folder: Path) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from functools import partial
 
 from benchmarks.machine import Machine
-from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, in_turns, timed
+from benchmarks.measuring import Contestant, Row, Table, in_turns
 
 REPEATS, BUDGET_SECONDS = 3, 45.0
 WAITING, WAIT_SECONDS = 40, 3
@@ -40,19 +40,6 @@ def _table(
         folder = machine.repository(f"width-{len(commands)}-{number}", 1)
         (folder / "anabranch.toml").write_text(PLAN.format(width=width, streams=streams), "utf-8")
         name = "as the machine bears" if number == 0 else f"{width} at a time"
-        contestants[name] = _run(machine, folder)
+        contestants[name] = partial(machine.whole_run, folder, "converged")
     samples = in_turns(contestants, REPEATS, BUDGET_SECONDS)
     return Table(title, "seconds", tuple(Row(name, values) for name, values in samples.items()))
-
-
-def _run(machine: Machine, folder: Path) -> Contestant:
-    argv = (*machine.anabranch, "run", "--headless")
-
-    def measure() -> float:
-        elapsed = timed(argv, folder, machine.environment)
-        said = (folder / "output.txt").read_text(errors="replace")
-        if "converged" not in said:
-            raise BenchmarkFailed(f"the run did not converge: {said[-400:]}")
-        return elapsed
-
-    return measure

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from anabranch.config import LoadedPlan, load_plan
 from anabranch.core.ids import StreamId
 from anabranch.engine.host import RunHost
 from anabranch.engine.starting import start_run
@@ -30,12 +29,11 @@ SHARP = "1.4"
 def main() -> None:
     """Take the picture and write docs/console.png."""
     os.environ |= {"COLORTERM": "truecolor", "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-    loaded = load_plan(demo.PLAN)
-    assert isinstance(loaded, LoadedPlan)
+    strategies = load_plugins().strategies
     host = start_run(
         demo.make_project(),
-        loaded.plan,
-        load_plugins().strategies,
+        demo.bundled_plan(strategies),
+        strategies,
         plan_path=str(demo.PLAN),
         environment=demo.environment(),
     )
@@ -52,7 +50,8 @@ async def look(host: RunHost) -> str:
     """Return the console's screen as SVG, at the moment when the stream that is shown has ended."""
     app = ConsoleApp(host)
     async with app.run_test(size=SIZE) as pilot:
-        await pilot.press("down", "down", "down", "down")
+        rows = [stream.id for stream in host.state.plan.streams]
+        await pilot.press(*["down"] * rows.index(SHOWN))
         while not host.state.streams[SHOWN].has_ended and host.now() < PATIENCE_SECONDS:
             await pilot.pause(0.1)
         await pilot.pause(0.5)

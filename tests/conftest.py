@@ -10,6 +10,8 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import HealthCheck, settings
 
+from anabranch.engine.workspaces.layers.mounting import hide_all_below
+
 # How long an example takes says how busy the machine is, and nothing about what it tests.
 settings.register_profile(
     "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -19,10 +21,24 @@ settings.load_profile("any-machine")
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Look for installed plugins in an empty folder instead of the developer's own."""
+    """Look for plugins and settings in empty folders instead of the developer's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config-home")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Take away what is mounted in folders of tests: nobody could remove them.
+
+    What is left of tests that were killed is garbage, and is being removed when the next begin.
+    """
+    place = tmp_path_factory.getbasetemp()
+    for garbage in place.parents[1].glob("garbage-*"):
+        hide_all_below(garbage)
+    yield
+    hide_all_below(place)
 
 
 def pytest_configure() -> None:

@@ -10,8 +10,12 @@ from typing import Any
 
 from textual.binding import Binding
 
+from anabranch_console.attending import Attending, Peeking
+from anabranch_console.growing import Growing
+from anabranch_console.other_runs import OtherRuns
 from anabranch_console.panes.conflicts import ConflictsPane
 from anabranch_console.panes.convergence import ConvergencePane
+from anabranch_console.panes.diff import DiffPane
 from anabranch_console.panes.graph import GraphPane
 from anabranch_console.panes.guardian import GuardianPane
 from anabranch_console.panes.handlers import HandlersPane
@@ -24,6 +28,7 @@ from anabranch_console.panes.plugins import PluginsPane
 from anabranch_console.panes.pressure import PressurePane
 from anabranch_console.panes.resources import ResourcesPane
 from anabranch_console.panes.stream_actions import StreamActions
+from anabranch_console.panes.stream_terminals import StreamTerminals
 from anabranch_console.panes.streams import StreamsPane
 from anabranch_console.panes.timeline import TimelinePane
 from anabranch_console.plugin_verbs import PluginVerbs
@@ -59,13 +64,17 @@ TITLES: Mapping[str, str] = {pane.name_of: pane.title for pane in PANES}
 
 OWNERS: tuple[type[VerbOwner], ...] = (
     Anywhere,
+    Attending,
     PluginVerbs,
     EveryList,
     EveryTable,
-    *(StreamsPane, StreamActions, HandlersPane, LogVerbs),
-    *(LocksPane, HistoryPane, Travel, MessagesPane, ConflictsPane, GuardianPane, PluginsPane),
+    *(StreamsPane, Growing, StreamActions, Peeking, StreamTerminals, HandlersPane, DiffPane),
+    LogVerbs,
+    *(LocksPane, HistoryPane, Travel, MessagesPane, ConflictsPane, GuardianPane, ConvergencePane),
+    PluginsPane,
     *(TimelinePane, GraphPane),
     TheRun,
+    OtherRuns,
 )
 """Whoever brings verbs, in the order of help."""
 
@@ -80,9 +89,9 @@ def _ways() -> list[Known]:
 
 def _way_to(pane: type[Pane[Any]], key: str) -> Verb[Anywhere]:
     def go(anywhere: Anywhere, argument: str) -> None:
-        anywhere.go_to(pane.name_of)
+        anywhere.go_to(pane.name_of, argument)
 
-    return Verb(pane.name_of, pane.full_title, (key,), go, aliases=pane.aliases)
+    return Verb(pane.name_of, pane.full_title, (key,), go, aliases=pane.aliases, args="[/FILTER]")
 
 
 BUILT_IN = Registry(
@@ -103,7 +112,7 @@ def bindings() -> list[Binding]:
     return [
         Binding(
             ",".join(one.verb.direct_keys),
-            f"verb('{one.verb.id}')",
+            f"key('{one.verb.id}')",
             one.verb.title,
             show=False,
             id=one.verb.id,

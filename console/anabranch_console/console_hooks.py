@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import EntryPoint
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 import pluggy
@@ -20,6 +19,9 @@ from anabranch.bounded_call import in_words
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.plugins import SetAside, gather
 from anabranch_console.lines import Align
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "anabranch.console"
 PROJECT = "anabranch_console"

@@ -4,7 +4,9 @@ Words are joined by *and*. A word is one of::
 
     text        the row shows this text (any case)         !text     it does not
     re:x        a regular expression matches                !re:x     it does not
-    state:fail  the state begins so                         id:api    the name contains it
+    state:fail  the state that is shown begins so           id:api    the name contains it
+    attention:done, now:pytest   how it stands towards a person begins so, what it says contains it
+    needs:you   it needs a person
     cpu>50      also < >= <= =; for cpu (%), mem (300m, 2g), files, age, time (90, 2m, 1h), try
 
 A word that makes no sense is taken as plain text, and the filter says what was wrong with it.
@@ -17,7 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from anabranch.core.patterns import PatternRefused, compiled
-from anabranch_console.presenters.stream_row import StreamRow
+from anabranch_console.presenters.stream_row import LOUD, StreamRow
+from anabranch_console.text_filter import COMPARE
 
 Predicate = Callable[[StreamRow], bool]
 
@@ -44,13 +47,17 @@ _VALUES: dict[str, Callable[[StreamRow], float | None]] = {
     "try": lambda row: row.attempt,
 }
 
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    ">": lambda a, b: a > b,
-    "<": lambda a, b: a < b,
-    ">=": lambda a, b: a >= b,
-    "<=": lambda a, b: a <= b,
-    "=": lambda a, b: a == b,
+_KEYS: dict[str, Callable[[StreamRow, str], bool]] = {
+    "state": lambda row, part: row.state.startswith(part) or _shown(row).startswith(part),
+    "id": lambda row, part: part in row.id.lower(),
+    "attention": lambda row, part: row.attention.startswith(part),
+    "now": lambda row, part: part in row.now.lower(),
+    "needs": lambda row, part: row.needs_you and part in ("", "you"),
 }
+
+
+def _shown(row: StreamRow) -> str:
+    return row.attention if row.attention in LOUD else row.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +94,17 @@ def compile_filter(text: str) -> RowFilter:
 def _compile_word(word: str) -> tuple[Predicate, str]:
     if word.startswith("re:"):
         return _regular_expression(word)
-    if word.startswith("state:"):
-        wanted = word[len("state:") :].lower()
-        return (lambda row: row.state.startswith(wanted)), ""
-    if word.startswith("id:"):
-        part = word[len("id:") :].lower()
-        return (lambda row: part in row.id.lower()), ""
+    key, colon, part = word.lower().partition(":")
+    if colon and key in _KEYS:
+        matches = _KEYS[key]
+        return (lambda row: matches(row, part)), ""
     comparison = _COMPARISON.match(word)
     if comparison:
         return _comparison(word, *comparison.groups())
     return _contains(word), _why_only_text(word)
+
+
+_KEYS_IN_WORDS = " ".join(f"{key}:" for key in (*_KEYS, "re"))
 
 
 def _why_only_text(word: str) -> str:
@@ -107,7 +115,7 @@ def _why_only_text(word: str) -> str:
     if key is None:
         return ""
     name = key.group(1).lower()
-    return f"{word}: {name}> compares" if name in _VALUES else f"{word}: keys are state: id: re:"
+    return f"{word}: {name}> compares" if name in _VALUES else f"{word}: keys are {_KEYS_IN_WORDS}"
 
 
 def _contains(word: str) -> Predicate:
@@ -130,7 +138,7 @@ def _comparison(word: str, name: str, sign: str, number: str, unit: str) -> tupl
     if factor is None:
         known = ", ".join(u for u in units if u) or "none"
         return _contains(word), f"{word}: unknown unit {unit!r} (known: {known})"
-    limit, value_of, compare = float(number) * factor, _VALUES[name], _COMPARE[sign]
+    limit, value_of, compare = float(number) * factor, _VALUES[name], COMPARE[sign]
 
     def predicate(row: StreamRow) -> bool:
         value = value_of(row)

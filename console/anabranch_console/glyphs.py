@@ -28,6 +28,8 @@ class Glyphs(msgspec.Struct, frozen=True):
     product: str
     cursor: str
     mark: str
+    needs: str
+    unseen: str
     bar_on: str
     bar_off: str
     ascending: str
@@ -66,6 +68,8 @@ UNICODE = Glyphs(
     product="◆",
     cursor="▸",
     mark="▪",
+    needs="!",
+    unseen="•",
     bar_on="▰",
     bar_off="▱",
     ascending="▴",
@@ -84,7 +88,9 @@ UNICODE = Glyphs(
         "waiting": "○",
         "queued": "◌",
         "starting": "◔",
+        "setting_up": "◒",
         "running": "●",
+        "ready": "◉",
         "stalled": "◐",
         "recovering": "↻",
         "succeeded": "✓",
@@ -114,6 +120,8 @@ ASCII = Glyphs(
     product="*",
     cursor=">",
     mark="+",
+    needs="!",
+    unseen=".",
     bar_on="#",
     bar_off="-",
     ascending="^",
@@ -132,7 +140,9 @@ ASCII = Glyphs(
         "waiting": "W",
         "queued": "Q",
         "starting": "S",
+        "setting_up": "U",
         "running": "R",
+        "ready": "Y",
         "stalled": "Z",
         "recovering": "V",
         "succeeded": "D",
@@ -168,7 +178,9 @@ NERD = replace(
         "waiting": "\uf10c",
         "queued": "\uf017",
         "starting": "\uf110",
+        "setting_up": "\uf0ad",
         "running": "\uf04b",
+        "ready": "\uf058",
         "stalled": "\uf253",
         "recovering": "\uf021",
         "succeeded": "\uf00c",
@@ -188,7 +200,9 @@ COLOURS = {
     "succeeded": "green",
     "converged": "green",
     "running": "cyan",
+    "ready": "cyan",
     "starting": "cyan",
+    "setting_up": "cyan",
     "failed": "red",
     "needs_operator": "yellow",
     "quarantined": "yellow",

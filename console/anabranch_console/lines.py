@@ -81,6 +81,24 @@ def cut(line: Line, cells: int) -> Line:
     return tuple(kept)
 
 
+def with_style(line: Line, places: Iterable[tuple[int, int]], style: str) -> Line:
+    """Return a line whose characters at some places, in their order, have another style."""
+    text, spans, at = plain(line), list[Span](), 0
+    for begin, end in places:
+        spans += [*_between(line, at, begin), Span(text[begin:end], style)]
+        at = end
+    return (*spans, *_between(line, at, len(text)))
+
+
+def _between(line: Line, begin: int, end: int) -> Iterable[Span]:
+    at = 0
+    for text, style in line:
+        part = text[max(begin - at, 0) : max(end - at, 0)]
+        if part:
+            yield Span(part, style)
+        at += len(text)
+
+
 def hang(line: Line, cells: int) -> list[Line]:
     """Return a line in pieces of at most ``cells`` cells: its last span wraps below itself."""
     *label, (text, style) = line
@@ -155,33 +173,33 @@ def fit_parts(parts: Sequence[Part], cells: int, gap: int = 2) -> list[Line]:
 
     A part that has run out of variants is left out, as an empty line.
     """
+    needs = [[*(line_cells(v) + gap if v else 0 for v in part.variants), 0] for part in parts]
     choice = [0] * len(parts)
-    chosen = [part.variants[0] for part in parts]
-    while _total(chosen, gap) > cells:
+    room = cells + gap - sum(need[0] for need in needs)
+    while room < 0:
         shrinkable = [i for i, part in enumerate(parts) if choice[i] < len(part.variants)]
         if not shrinkable:
             break
         weakest = min(shrinkable, key=lambda i: parts[i].priority + choice[i] * SHORTENED_BONUS)
+        room += needs[weakest][choice[weakest]]
         choice[weakest] += 1
-        variants = parts[weakest].variants
-        chosen[weakest] = variants[choice[weakest]] if choice[weakest] < len(variants) else ()
-    _use_up_the_rest(parts, chosen, cells, gap)
-    return chosen
+        room -= needs[weakest][choice[weakest]]
+    _use_up_the_rest(parts, needs, choice, room)
+    return [(*part.variants, ())[at] for part, at in zip(parts, choice, strict=True)]
 
 
-def _use_up_the_rest(parts: Sequence[Part], chosen: list[Line], cells: int, gap: int) -> None:
-    """Give parts back the longest variant that fits after all, the dearest parts first."""
+def _use_up_the_rest(
+    parts: Sequence[Part], needs: Sequence[Sequence[int]], choice: list[int], room: int
+) -> None:
+    """Give parts back the longest variant that fits after all, the dearest parts first.
+
+    ``needs`` are the cells that each variant takes with its gap, and none for its being left out.
+    """
     for index in sorted(range(len(parts)), key=lambda i: -parts[i].priority):
-        for variant in parts[index].variants:
-            others = [variant if i == index else line for i, line in enumerate(chosen)]
-            if _total(others, gap) <= cells:
-                chosen[index] = variant
-                break
-
-
-def _total(lines: Iterable[Line], gap: int) -> int:
-    widths = [line_cells(line) for line in lines if line]
-    return sum(widths) + gap * max(len(widths) - 1, 0)
+        free = room + needs[index][choice[index]]
+        fitting = (at for at, need in enumerate(needs[index][:-1]) if need <= free)
+        choice[index] = next(fitting, choice[index])
+        room = free - needs[index][choice[index]]
 
 
 def bar(left: Sequence[Line], right: Sequence[Line], cells: int, gap: int = 2) -> Line:

@@ -5,7 +5,7 @@ What is in it: :mod:`.built_in_verbs`, and what the panes of plugins bring.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -57,10 +57,20 @@ class Registry:
         """Return where keys work, by the owner of the verbs."""
         return {one.owner: one.where for one in self.known.values()}
 
-    def in_footer(self, owners: Sequence[str]) -> list[Verb[Any]]:
-        """Return what the footer names while these owners' keys work, in their order."""
+    def in_footer(
+        self,
+        owners: Sequence[str],
+        taken: Sequence[str] = (),
+        why_not: Callable[[str], str | None] = lambda verb: None,
+    ) -> list[Verb[Any]]:
+        """Return what the footer names while these owners' keys work, in their order.
+
+        Keys that are ``taken`` mean something else where the focus is. What cannot be used now, as
+        ``why_not`` says, is left out: the menu and the palette tell the reason.
+        """
         found = [verb for owner in owners for verb in self.of_owner(owner)]
-        return [verb for verb in found if verb.footer and verb.keys]
+        named = (v for v in found if v.footer and v.keys and v.keys[0] not in taken)
+        return [verb for verb in named if why_not(verb.id) is None]
 
     # --- the language of the command bar ---------------------------------------------------------
 

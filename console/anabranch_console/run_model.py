@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from anabranch.core.events import ConflictResolved, Recorded
+from anabranch.core.events import Recorded
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.state import State
+from anabranch.core.views.outlook import Rest, rest_of
 from anabranch.core.views.spells import Spells
 from anabranch.engine.handlers import HandlerTally
+from anabranch_console.attentions import Attentions
 from anabranch_console.presenters.handler_events import is_noise
 from anabranch_console.presenters.stream_row import StreamRow, stream_row
 from anabranch_console.time_travel import TimeSource
@@ -57,7 +59,7 @@ class Changes:
 class RunModel:
     """The newest state, the rows of all streams, and the events that are still kept.
 
-    ``decisions`` are about conflicts; there are as many as somebody has made.
+    The ``rest`` that is expected is worked out once a second, and only of the present.
     """
 
     def __init__(self, source: Source) -> None:
@@ -66,9 +68,10 @@ class RunModel:
         self.state: State = source.state
         self.now = source.now()
         self.overhead: Overhead | None = None
+        self.rest: Rest | None = None
         self.rows: dict[StreamId, StreamRow] = {}
+        self.attentions = Attentions()
         self.events: deque[Recorded] = deque(maxlen=EVENTS_KEPT)
-        self.decisions: list[Recorded] = []
         self.missed = 0
         self.spells = Spells()
         self._by_seq: dict[Seq, Recorded] = {}
@@ -175,8 +178,12 @@ class RunModel:
         if is_other_time:
             self._shown = self.time.past
             self.rows.clear()
+            self.attentions.forget()
+            dirty |= set(frame.state.streams)
         if is_new_second or is_first or is_other_time or frame.events:
             self.overhead = self.time.overhead()
+        if is_new_second or is_other_time:
+            self.rest = rest_of(frame.state, self.now) if self.time.past is None else None
         self.state, self._vitals, self._cursor = frame.state, dict(vitals), frame.cursor
         self._second = second
         self._problem = None
@@ -186,6 +193,8 @@ class RunModel:
         events = tuple(record for record in frame.events if not is_noise(record.event))
         for record in events:
             self._keep(record)
+        is_hosted = self.time.past is not None or self.source.hosting != "nobody"
+        dirty |= self.attentions.take(self.state, dirty, is_hosted=is_hosted)
         rows = self._refreshed(dirty)
         return Changes(rows, events, frame.missed, is_new_second, is_other_time)
 
@@ -207,7 +216,8 @@ class RunModel:
             if stream is None:
                 continue
             vitals, tally = self.vitals_of(stream_id), self.tally_of(stream_id)
-            row = stream_row(self.state, stream, vitals, self.now, tally)
+            attention = self.attentions.known.get(stream_id)
+            row = stream_row(self.state, stream, vitals, self.now, tally, attention)
             if self.rows.get(stream_id) != row:
                 self.rows[stream_id] = row
                 changed.add(stream_id)
@@ -219,8 +229,6 @@ class RunModel:
         self.events.append(record)
         self._by_seq[record.seq] = record
         event = record.event
-        if isinstance(event, ConflictResolved):
-            self.decisions.append(record)
         for subject in {getattr(event, "stream", None), getattr(event, "point", None)} - {None}:
             kept = self._by_subject.setdefault(str(subject), deque(maxlen=EVENTS_KEPT_PER_SUBJECT))
             kept.append(record)

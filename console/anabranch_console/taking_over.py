@@ -29,20 +29,26 @@ class TakingOver:
     def __init__(self, model: RunModel, steering: Steering, advance: Callable[[], object]) -> None:
         self._model, self._steering, self._advance = model, steering, advance
         self._unsent: list[Command] = []
+        self._is_asked = False
 
-    def offer(self, command: Command) -> None:
+    def offer(self, command: Command | None = None) -> None:
         """Offer to host the run here, as nobody is there to take the commands.
 
         A run that is over is hosted without a question: its command was agreed to already.
+
+        Args:
+            command: what is asked for once it is hosted; None: hosting alone.
         """
         source, state = self._model.source, self._model.live_state
         if not isinstance(source, CanBeHosted):
             refusal = f"nobody hosts the run; anabranch resume {state.run} goes on"
             self._steering.tell("warning", refusal)
             return
-        self._unsent.append(command)
-        if len(self._unsent) > 1:
+        self._unsent += [command] if command else []
+        if self._is_asked:
+            self._steering.tell("info", "it is done once this console hosts the run")
             return
+        self._is_asked = True
         if state.has_ended:
             self._host(source)
             return
@@ -51,11 +57,15 @@ class TakingOver:
             if answer == "yes":
                 self._host(source)
             else:
-                self._unsent.clear()
+                self._drop()
 
         question = Confirm(of_hosting(state), self._steering.hold_off_seconds)
         if not self._steering.ask(question, answered):
-            self._unsent.clear()
+            self._drop()
+            self._steering.tell("warning", "nobody hosts the run, so nothing is done; x H hosts it")
+
+    def _drop(self) -> None:
+        self._unsent, self._is_asked = [], False
 
     def _host(self, source: CanBeHosted) -> None:
         self._steering.tell("info", "this console is about to take the run over")
@@ -64,7 +74,7 @@ class TakingOver:
     def _go_on(self, opened: Source | str) -> None:
         """Take what was opened; somebody else may have been quicker, and is asked then."""
         source, unsent = self._model.source, self._unsent
-        self._unsent = []
+        self._drop()
         if not isinstance(opened, str) and isinstance(source, CanBeHosted):
             source.host_here(opened)
             self._advance()
@@ -82,3 +92,5 @@ def _opened(source: CanBeHosted) -> Source | str:
         return source.open_host()
     except AnabranchError as error:
         return f"{error.message}; {error.hint}"
+    except Exception as error:  # whatever it is, somebody waits to hear of it
+        return f"the run cannot be hosted here: {type(error).__name__}: {error}"

@@ -8,7 +8,6 @@ lets every polite way of being ended be a way of leaving.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import select
 import signal
@@ -19,19 +18,15 @@ from typing import Any, TextIO, cast
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
-from textual.events import Key
 from textual.message import Message
 
+from anabranch_console.pasting import Pasting
 from anabranch_console.terminal_keeper import TerminalKeeper
 
 READ_BYTES = 4096
 LOOK_SECONDS = 0.1
 STALLED_SECONDS = 1.0
 LEAVING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-
-
-PATIENCE_SECONDS = 0.25
-QUIET_TURNS = 3
 
 
 class Ending(Message):
@@ -88,7 +83,7 @@ class ConsoleDriver(LinuxDriver):
         assert error is not None, "a terminal was asked for"
         self._file = cast("Any", Output(error))
         self._keeper = TerminalKeeper(self.fileno, error.fileno())
-        self._is_suspended = False
+        self._is_suspended = self._is_away = False
         self._hear_signals()
 
     # --- signals ---------------------------------------------------------------------------------
@@ -103,6 +98,8 @@ class ConsoleDriver(LinuxDriver):
                 loop.add_signal_handler(number, self._leave, signal.Signals(number).name)
 
     def _leave(self, name: str) -> None:
+        if self._is_away and name in ("SIGINT", "SIGQUIT"):
+            return  # it was typed for whoever has the terminal
         self._app.post_message(Ending(f"ended by {name}"))
 
     def _stop(self) -> None:
@@ -133,6 +130,21 @@ class ConsoleDriver(LinuxDriver):
         super().stop_application_mode()
         self._keeper.rest()
 
+    def suspend_application_mode(self) -> None:
+        """Give the terminal away: until it is here again nothing is written to it."""
+        super().suspend_application_mode()
+        self._is_away = True
+
+    def resume_application_mode(self) -> None:
+        """Take the terminal again."""
+        self._is_away = False
+        super().resume_application_mode()
+
+    def write(self, data: str) -> None:
+        """Write something, if the terminal is here: nobody would take it from the queue."""
+        if not self._is_away:
+            super().write(data)
+
     def close(self) -> None:
         """Let what is still to be written be written."""
         super().close()
@@ -143,27 +155,19 @@ class ConsoleDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """Hand on what is typed until the driver stops, or until nobody can type any more."""
         decoder = getincrementaldecoder("utf-8")("replace")
-        parser = XTermParser(self._debug)
+        parser, pasting = XTermParser(self._debug), Pasting()
         while not self.exit_event.is_set():
             data = self._read()
             if data == b"":
                 self.send_message(Ending("the terminal has gone"))
                 return
-            typed = decoder.decode(data) if data else ""
+            typed = pasting.take(decoder.decode(data)) if data else ""
             for given in typed or (None,):  # one by one: what makes no sense costs itself only
                 try:
                     for event in parser.tick() if given is None else parser.feed(given):
-                        self._hand_on(event)
+                        self.process_message(event)
                 except Exception:
                     parser = XTermParser(self._debug)
-
-    def _hand_on(self, event: Message) -> None:
-        """Let what was typed take effect: one key ahead is for what the one before has opened."""
-        self.process_message(event)
-        if isinstance(event, Key) and not self.exit_event.is_set():
-            done = asyncio.run_coroutine_threadsafe(_until_quiet(self._app), self._loop)
-            with contextlib.suppress(TimeoutError):
-                done.result(PATIENCE_SECONDS)
 
     def _read(self) -> bytes | None:
         """Return what was typed, None for nothing yet, no bytes for the end of it."""
@@ -175,12 +179,3 @@ class ConsoleDriver(LinuxDriver):
             return None
         except OSError:
             return b""
-
-
-async def _until_quiet(app: App[Any]) -> None:
-    """Return when no part of an app has anything left to handle."""
-    quiet = 0
-    while quiet < QUIET_TURNS and app.is_running:
-        await asyncio.sleep(0)
-        parts = (app, *app.screen_stack, *app.screen.walk_children())
-        quiet = 0 if any(part.message_queue_size for part in parts) else quiet + 1

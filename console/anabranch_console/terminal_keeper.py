@@ -74,6 +74,12 @@ class TerminalKeeper:
         """Note that the terminal has been given back."""
         self._say("rests")
 
+    def close(self) -> None:
+        """Let the one who waits go: nobody will be watched over any more."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+
     def _say(self, line: str) -> None:
         if self._pipe is not None:
             with contextlib.suppress(OSError):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from anabranch.core.events import ApprovalRefused, MessageSent
-from anabranch.core.inputs import ApproveRun, StopRun
+from anabranch.core.inputs import ApproveRun, CloseRun, StopRun
 from anabranch.core.model.state import RunPhase
+from anabranch_console.notices.noticing import Noticing
 from anabranch_console.presenters import consequences
 from anabranch_console.presenters.message_lines import news_for_operator
 from anabranch_console.run_model import Changes, RunModel
@@ -24,14 +23,16 @@ class TheRun(VerbOwner):
     Args:
         model: the run.
         steering: asks questions and shows answers.
-        bell: makes itself heard.
     """
+
+    noticing: Noticing | None = None
+    """What rings when a person is needed; set by the app."""
 
     name_of = "run"
     where = "the run"
 
-    def __init__(self, model: RunModel, steering: Steering, bell: Callable[[], None]) -> None:
-        self._model, self._steering, self._bell = model, steering, bell
+    def __init__(self, model: RunModel, steering: Steering) -> None:
+        self._model, self._steering = model, steering
         self._asked_to_approve = False
 
     def apply(self, changes: Changes) -> None:
@@ -48,7 +49,6 @@ class TheRun(VerbOwner):
         news = news_for_operator(self._model.live_state, sent) if sent else ""
         if news:
             self._steering.tell("info", f"{news}; 4 shows messages, a acknowledges")
-            self._bell()
 
     # --- verbs -----------------------------------------------------------------------------------
 
@@ -71,8 +71,12 @@ class TheRun(VerbOwner):
     def cannot_approve(self, argument: str) -> str | None:
         """Say so unless there is a result that waits for it."""
         state = self._model.state
-        can_be = state.phase is RunPhase.CONVERGED and not state.approval.is_done
-        return None if can_be else "only a converged run can be approved"
+        if state.phase is RunPhase.CONVERGED:
+            return "it was approved before" if state.approval.is_done else None
+        first = "only a converged run can be approved"
+        if state.has_ended:
+            return first
+        return f"{first}; {'x C closes this one' if state.plan.is_open else 'this one goes on'}"
 
     def stop(self, argument: str) -> None:
         """Stop every stream, after a question."""
@@ -86,7 +90,55 @@ class TheRun(VerbOwner):
             return "the run has ended"
         return "the run is stopping" if state.phase is RunPhase.STOPPING else None
 
+    def close(self, argument: str) -> None:
+        """Let an open run converge, after a question."""
+        asked = consequences.of_closing(self._model.live_state)
+        self._steering.steer_after_yes(asked, [CloseRun()])
+
+    def cannot_close(self, argument: str) -> str | None:
+        """Say so if it has an end of its own, or has come to it."""
+        state = self._model.state
+        if state.has_ended:
+            return "the run has ended"
+        return None if state.plan.is_open else "it ends by itself when its streams are over"
+
+    def host(self, argument: str) -> None:
+        """Host the run here, after a question."""
+        self._steering.offer_to_host(None)
+
+    def cannot_host(self, argument: str) -> str | None:
+        """Say so if there is a host, or nothing to host."""
+        if self._model.live_state.has_ended:
+            return "the run has ended"
+        return None if self._model.source.hosting == "nobody" else "it is hosted already"
+
+    def mute(self, argument: str) -> None:
+        """Mute notices of a stream, or all for a time."""
+        assert self.noticing is not None
+        self.noticing.mute(argument, self._steering.chosen_streams())
+
+    def cannot_mute(self, argument: str) -> str | None:
+        """Say so where nothing rings anyway, or nobody is of that name."""
+        if self.noticing is None:
+            return "nothing rings here"
+        state, name = self._model.state, argument.strip()
+        known = {*state.streams, *state.registry.joined, *state.points, state.run}
+        if self.noticing.can_mute(name, known):
+            return None
+        return f"there is no stream {name!r} in this run; a time is like 10m, and off ends it"
+
     verbs = (
-        Verb("approve", "Approve the result…", ("A",), approve, cannot_approve, steers=True),
+        Verb(
+            "mute",
+            "Mute notices of the stream, or of all for a time",
+            ("M",),
+            mute,
+            cannot_mute,
+            args="[STREAM | 10m | off]",
+            completes="streams",
+        ),
+        Verb("approve", "Approve the result…", ("x A",), approve, cannot_approve, steers=True),
         Verb("stop-run", "Stop the whole run…", ("x S",), stop, cannot_stop, steers=True),
+        Verb("host", "Host the run here…", ("x H",), host, cannot_host, steers=True),
+        Verb("close", "Close the open run…", ("x C",), close, cannot_close, steers=True),
     )

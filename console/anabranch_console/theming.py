@@ -20,7 +20,9 @@ _STATES = {
     "waiting": "waiting",
     "queued": "waiting",
     "starting": "starting",
+    "setting_up": "starting",
     "running": "running",
+    "ready": "running",
     "stalled": "recovering",
     "recovering": "recovering",
     "succeeded": "succeeded",
@@ -47,9 +49,25 @@ _STYLES: dict[str, tuple[str, bool]] = {
     "bar.off": ("faint", False),
     "badge.warning": ("recovering", True),
     "level.info": ("muted", False),
+    "level.routine": ("muted", False),
     "level.good": ("succeeded", False),
     "level.warning": ("recovering", False),
     "level.error": ("failed", False),
+    "diff.added": ("succeeded", False),
+    "diff.removed": ("failed", False),
+    "code.comment": ("muted", False),
+    "code.keyword": ("accent", False),
+    "code.string": ("recovering", False),
+    "code.number": ("starting", False),
+    "code.name": ("running", False),
+    "log.grey": ("muted", False),
+    "log.red": ("failed", False),
+    "log.green": ("succeeded", False),
+    "log.yellow": ("recovering", False),
+    "log.blue": ("running", False),
+    "log.magenta": ("quarantined", False),
+    "log.cyan": ("starting", False),
+    "log.white": ("foreground", False),
     **{f"state.{state}": (colour, False) for state, colour in _STATES.items()},
     **{f"state.{state}.strong": (colour, True) for state, colour in _STATES.items()},
 }
@@ -86,7 +104,10 @@ class Palette:
     _styles: dict[tuple[str, str], Style] = field(default_factory=dict)
 
     def style(self, name: str, background: str = "background") -> Style:
-        """Return the style of a meaning on one of the backgrounds, plain text if unknown."""
+        """Return the style of a meaning on one of the backgrounds, plain text if unknown.
+
+        ``+bold`` and ``+underlined`` after a meaning add to it.
+        """
         key = (name, background)
         found = self._styles.get(key)
         if found is None:
@@ -96,9 +117,16 @@ class Palette:
     def _make(self, name: str, background: str) -> Style:
         if name == "match":
             return Style(color=self.colours["foreground"], bgcolor=self.colours["match"], bold=True)
+        if name.endswith(".word"):  # what differs within a line stands out on any background
+            colour, _ = _STYLES[name.removesuffix(".word")]
+            return Style(color=self.colours["background"], bgcolor=self.colours[colour])
+        name, *more = name.split("+")
         colour, is_bold = _STYLES.get(name, _STYLES["text"])
         return Style(
-            color=self.colours[colour], bgcolor=self.colours[background], bold=is_bold or None
+            color=self.colours[colour],
+            bgcolor=self.colours[background],
+            bold=is_bold or "bold" in more or None,
+            underline="underlined" in more or None,
         )
 
 

@@ -222,5 +222,5 @@ def _overhead_of_past(past: State) -> Overhead:
     from anabranch.engine.source import Overhead
 
     by_category = accounting.overhead_seconds(past)
-    work = accounting.work_seconds(past, past.at)
-    return Overhead(by_category, work, accounting.overhead_share(by_category, work))
+    work, set_up = accounting.work_seconds(past, past.at), accounting.setup_seconds(past, past.at)
+    return Overhead(by_category, work, accounting.overhead_share(by_category, work + set_up))

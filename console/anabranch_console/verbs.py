@@ -86,6 +86,7 @@ MOVES = (
 
 _SHOWN_KEYS = {
     "question_mark": "?",
+    "exclamation_mark": "!",
     "colon": ":",
     "slash": "/",
     "less_than_sign": "<",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from anabranch.client.sync import Client
 from anabranch.client.verbs import Refused, Reply, Unreachable
 from anabranch.core.ids import StreamId
+from anabranch.core.wording import listing
 from anabranch.paths import RunFolder
 
 if TYPE_CHECKING:
@@ -162,5 +163,5 @@ def _as_host(host: Hosted, stream_id: str | None) -> Client:
 
 
 def _unknown(host: Hosted, stream_id: str) -> Refused:
-    known = ", ".join(list(host.state.streams)[:8])
+    known = listing(host.state.streams, 8)
     return refusal(f"there is no stream {stream_id!r}", f"the plan's streams: {known}")

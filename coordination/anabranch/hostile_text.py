@@ -5,6 +5,7 @@ the cursor, set the title, write the clipboard, reverse the reading direction, h
 that leaves this module holds printable characters only, so that showing it can do nothing but
 show it. Colour and cursor sequences are taken out, as they mean nothing outside their terminal;
 every other unprintable character is replaced by a visible escape such as ``\\x07`` or ``\\u202e``.
+Where the colours had stood in a line is known to :mod:`anabranch.engine.log_colours`.
 """
 
 from __future__ import annotations
@@ -26,10 +27,16 @@ _SEQUENCES = r"""
 """
 
 # Printable by the letter of Unicode, yet invisible: joiners, fillers and variation selectors that
-# hide data or make two names look alike. The two selectors emoji need (FE0E, FE0F) stay.
+# hide data or make two names look alike.
 _INVISIBLE = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\uffa0"
 ) | {chr(code) for code in (*range(0xFE00, 0xFE0E), *range(0xE0100, 0xE01F0))}
+
+# Terminals disagree on how wide a sign is with one of these: the selectors of emoji (FE0E, FE0F)
+# and the tones of skin. A picture that is painted by another ruler than the terminal's falls
+# apart, so the sign is shown without.
+_DISPUTED = frozenset("\ufe0e\ufe0f") | {chr(code) for code in range(0x1F3FB, 0x1F400)}
+_NOT_SHOWN = _INVISIBLE | _DISPUTED
 
 _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r"}
 
@@ -45,12 +52,67 @@ def utf8_text(text: str) -> str:
 def escape_for_terminal(text: str) -> str:
     """Return ``text`` as one line of printable characters; printable text comes back unchanged.
 
-    Tabs become spaces up to the next multiple of eight, other blank characters one space.
+    That is but for what makes signs as wide as no two terminals agree on, which is left out. Tabs
+    become spaces up to the next multiple of eight, other blank characters one space.
     """
-    if text.isprintable() and (text.isascii() or _INVISIBLE.isdisjoint(text)):
+    if _is_shown_as_it_is(text):
         return text
-    plain = _sequences().sub("", text).expandtabs(TAB_CELLS)
-    return "".join(char if _is_visible(char) else _visible_form(char) for char in plain)
+    return _all_visible(sequences().sub(lambda found: left_of(found[0]), text))
+
+
+def escape_whole(text: str) -> str:
+    """Return ``text`` as one line of printable characters in which sequences can be seen, too.
+
+    For what somebody is to judge before it is run: nothing is taken out of it.
+    """
+    return text if _is_shown_as_it_is(text) else _all_visible(text)
+
+
+def left_of(sequence: str) -> str:
+    """Return what a sequence leaves of itself in a text: a space where it moves to the right.
+
+    Programs that draw put their words apart by that.
+    """
+    return " " if _to_the_right().match(sequence) else ""
+
+
+@cache
+def _to_the_right() -> re.Pattern[str]:
+    return re.compile(r"(?:\x1b\[|\x9b)(?:[0-9]*C|0*(?:[2-9]|[1-9][0-9]+)G)\Z")
+
+
+def visible_lengths(plain: str) -> list[int] | None:
+    """Return how long each beginning of a text without sequences is once it is safe to show.
+
+    The list has an entry more than the text has characters; None says that nothing changes.
+    """
+    if _is_shown_as_it_is(plain):
+        return None
+    lengths, column, length = [0], 0, 0
+    for char in plain:
+        if char == "\t":
+            width = TAB_CELLS - column % TAB_CELLS
+            length, column = length + width, column + width
+        else:
+            length += len(_shown(char))
+            column = 0 if char in "\n\r" else column + 1
+        lengths.append(length)
+    return lengths
+
+
+def _all_visible(plain: str) -> str:
+    wide = plain.expandtabs(TAB_CELLS)
+    return "".join(map(_shown, wide))
+
+
+def _is_shown_as_it_is(text: str) -> bool:
+    return text.isprintable() and (text.isascii() or _NOT_SHOWN.isdisjoint(text))
+
+
+def _shown(char: str) -> str:
+    if char in _DISPUTED:
+        return ""
+    return char if _is_visible(char) else _visible_form(char)
 
 
 def shortened(text: str, characters: int) -> str:
@@ -103,7 +165,8 @@ def _utf8_parts(value: Any) -> Any:
 
 
 @cache
-def _sequences() -> re.Pattern[str]:
+def sequences() -> re.Pattern[str]:
+    """Return the pattern of the sequences that a terminal obeys."""
     return re.compile(_SEQUENCES, re.VERBOSE)
 
 

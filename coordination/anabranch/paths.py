@@ -33,9 +33,29 @@ def run_counter() -> Path:
     return state_home() / "runs.count"
 
 
+def ports_file() -> Path:
+    """Return the file that says who has which port on lease, whatever the project."""
+    return state_home() / "ports.json"
+
+
 def themes_folder() -> Path:
     """Return the folder in which a user keeps themes of their own."""
     return user_config_path("anabranch") / "themes"
+
+
+def templates_file() -> Path:
+    """Return the file in which a user keeps templates of their own."""
+    return user_config_path("anabranch") / "templates.toml"
+
+
+def notices_file() -> Path:
+    """Return the file in which a user says how notices are made known."""
+    return user_config_path("anabranch") / "notices.toml"
+
+
+def console_file() -> Path:
+    """Return the file in which consoles remember what was chosen in them."""
+    return state_home() / "console.json"
 
 
 def projects_folder() -> Path:
@@ -99,6 +119,11 @@ class ProjectFolder(msgspec.Struct, frozen=True):
         """What earlier runs teach about how long works take."""
         return self.path / "durations.json"
 
+    @property
+    def trusted(self) -> Path:
+        """Which commands of the project a person has said may be run."""
+        return self.path / "trusted.json"
+
     def handler_seconds(self, plan: str, stream: str) -> Path:
         """What earlier runs teach about how long the handlers of a stream take."""
         digest = blake2b(f"{plan}\0{stream}".encode(), digest_size=9).hexdigest()
@@ -131,9 +156,19 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "journal.db"
 
     @property
+    def removing(self) -> Path:
+        """Says that the run is being removed, and what may go."""
+        return self.path / "removing.json"
+
+    @property
     def number(self) -> Path:
         """Where the run stands in the order in which runs were begun."""
         return self.path / "number"
+
+    @property
+    def masks(self) -> Path:
+        """What must not be repeated of what streams write: secrets of files they were given."""
+        return self.path / "masks"
 
     @property
     def lock(self) -> Path:
@@ -255,9 +290,25 @@ class RunFolder(msgspec.Struct, frozen=True):
     def log(self, stream: StreamId, attempt: Attempt) -> Path:
         return self.logs / f"{self.attempt_name(stream, attempt)}.log"
 
-    def verify_log(self, point: PointId) -> Path:
-        """Return the log of a point's verify command; it is never a stream's."""
-        return self.logs / f"@verify.{self._written(point)}.log"
+    def setup_log(self, stream: StreamId, attempt: Attempt) -> Path:
+        """Return what the setup of an attempt's workspace has written."""
+        return self.logs / f"{self.attempt_name(stream, attempt)}.setup.log"
+
+    def teardown_log(self, stream: StreamId, attempt: Attempt) -> Path:
+        """Return what the teardown of an attempt's workspace has written."""
+        return self.logs / f"{self.attempt_name(stream, attempt)}.teardown.log"
+
+    def review(self, stream: StreamId, attempt: Attempt) -> Path:
+        """Return the file that says why an attempt goes on from work that was handed back."""
+        return self.path / "reviews" / f"{self.attempt_name(stream, attempt)}.md"
+
+    def verify_log(self, point: PointId, trial_of: StreamId | None = None) -> Path:
+        """Return the log of a point's verify command, or of one stream's trial by it.
+
+        It is never a stream's own.
+        """
+        whose = f".{self._written(trial_of)}" if trial_of else ""
+        return self.logs / f"@verify.{self._written(point)}{whose}.log"
 
     def resolver_log(self, point: PointId | None) -> Path:
         """Return the log of a point's resolver, or of one that a person started."""

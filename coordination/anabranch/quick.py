@@ -264,7 +264,9 @@ def _text(value: Json) -> str:
 
 # --- streams and messages ------------------------------------------------------------------------
 
-_ACTIVE = frozenset({"starting", "running", "stalled", "recovering", "joined"})
+_ACTIVE = frozenset(
+    {"starting", "setting_up", "running", "ready", "stalled", "recovering", "joined"}
+)
 
 
 class _Streams:

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 from textual.app import App
+from textual.events import Key, Paste
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from anabranch_console.app import ConsoleApp, ConsoleExit
+from anabranch_console.remembering import Memory
 from anabranch_console.screens.anywhere import Anywhere
 from anabranch_console.widgets.grid import Grid
 from tests.console.scripted_source import ScriptedSource, demo_source
@@ -40,7 +43,22 @@ def _is_quiet(app: App[Any]) -> bool:
     screen = app.screen
     pumps = [app, *app.screen_stack, *screen.walk_children()]
     is_painted = not (screen._layout_required or screen._dirty_widgets)
+    if getattr(app, "is_taking_in", False):
+        return False
     return is_painted and not any(pump.message_queue_size for pump in pumps)
+
+
+def burst(app: App[Any], *typed: str) -> None:
+    """Type texts and keys, all before the first has had its effect; a list is pasted."""
+    for what in typed:
+        if what.startswith("paste:"):
+            app.post_message(Paste(what.removeprefix("paste:")))
+        elif what in ("enter", "tab", "backspace", "shift+tab", "left", "escape"):
+            app.post_message(Key(what, None))
+        else:
+            for letter in what:
+                key = letter if letter.isalnum() else _character_to_key(letter)
+                app.post_message(Key(key, letter))
 
 
 class Console:
@@ -106,6 +124,12 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _clipboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test changes what is in the clipboard of whoever runs it."""
+    monkeypatch.setenv("ANABRANCH_CLIPBOARD", "osc52")
+
+
+@pytest.fixture(autouse=True)
 def _toasts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was told stands for as long as a test takes, however busy the machine is."""
     monkeypatch.setattr(ConsoleApp, "NOTIFICATION_TIMEOUT", 3600.0)
@@ -121,11 +145,12 @@ def open_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenConsole
     async def opened(
         source: ScriptedSource | None = None,
         size: tuple[int, int] = (120, 36),
+        memory: Memory | None = None,
         **environ: str,
     ) -> AsyncIterator[Console]:
         source = source or demo_source(tmp_path)
         environ = {"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ}
-        app = ConsoleApp(source, is_paced=False, environ=environ)
+        app = ConsoleApp(source, is_paced=False, environ=environ, memory=memory)
         app.run_screen.steering.hold_off_seconds = 0.0
         async with app.run_test(size=size) as pilot:
             console = Console(app, source, pilot)

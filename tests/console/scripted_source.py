@@ -63,6 +63,7 @@ class ScriptedSource:
 
     def __init__(self, plan: Plan, folder: Path, *, hosting: Hosting = "here") -> None:
         self._folder = folder
+        self.run_id = RUN
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self._now = 0.0
         self._state: State | None = None
@@ -84,7 +85,7 @@ class ScriptedSource:
 
     @property
     def run(self) -> RunId:
-        return RUN
+        return self.run_id
 
     @property
     def folder(self) -> Path:
@@ -284,6 +285,13 @@ class ScriptedSource:
             merged=() if conflicts else merging,
             conflicts=conflicts,
         )
+
+
+class Stubborn(ScriptedSource):
+    """A run whose processes take their time to end."""
+
+    def _perform(self, effect: fx.Effect) -> list[inputs.Input]:
+        return [] if isinstance(effect, fx.StopProcess) else super()._perform(effect)
 
 
 def conflict_between(first: str, second: str, path: str) -> Conflict:

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from anabranch.core.model.state import State
+from anabranch.core.views.outlook import Rest, rest_of
 from anabranch.engine.handler_book import HandlerBook
-from anabranch_console import handler_reading
+from anabranch_console import handler_reading, run_model
 from anabranch_console.frame_clock import (
     BLURRED_PERIOD_SECONDS,
     PERIOD_SECONDS,
@@ -106,6 +108,30 @@ async def test_invisible_rows_are_not_painted(
         await console.frame()
         assert 0 < painted["streams-rows"] <= console.screen.home.grid.size.height
         assert painted["layout"] == 0
+
+
+async def test_what_is_expected_is_worked_out_once_a_second(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The forecast of a thousand streams, however many frames have something to paint."""
+    counts: Counter[str] = Counter()
+
+    def counted(state: State, now: float) -> Rest | None:
+        counts["forecast"] += 1
+        return rest_of(state, now)
+
+    monkeypatch.setattr(run_model, "rest_of", counted)
+    source = _thousand(tmp_path)
+    async with open_console(source) as console:
+        await console.frame()
+        counts.clear()
+        for number in range(8):
+            source.finish(f"s-{number:04}")
+            await console.frame()
+        assert counts["forecast"] == 0
+        source.pass_time(1.0)
+        await console.frame()
+        assert counts["forecast"] == 1
 
 
 async def test_a_key_paints_two_rows(open_console: OpenConsole, painted: Counter[str]) -> None:
@@ -246,8 +272,24 @@ def test_importing_the_app_loads_nothing_heavy() -> None:
     code = (
         "import sys, anabranch_console.app;"
         "heavy = {'pydantic', 'psutil', 'apsw', 'click', 'watchdog', 'textual.widgets._markdown',"
-        " 'textual.widgets._text_area', 'textual.widgets._data_table'};"
+        " 'textual.widgets._text_area', 'textual.widgets._data_table', 'anabranch.config',"
+        " 'importlib.metadata'};"
         "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_who_only_looks_at_a_run_does_not_wait_for_what_hosts_one() -> None:
+    """That is loaded when it is to be hosted."""
+    code = (
+        "import sys, anabranch_console.cli.console, anabranch_console.app;"
+        "hosting = {'anabranch.engine.host', 'anabranch.engine.engine', 'anabranch.config',"
+        " 'anabranch.engine.performing', 'zoneinfo', 'anabranch_console.cli.hosting',"
+        " 'anabranch.engine.workspaces'};"
+        "print(sorted(hosting & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -70,10 +71,11 @@ async def until_shown(console: Console, text: str) -> None:
 
 async def until_over(console: Console, host: RunHost) -> None:
     """Pull frames until the run has converged."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while host.state.phase is not RunPhase.CONVERGED:
-            await asyncio.sleep(0.01)
-            await console.frame()
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while host.state.phase is not RunPhase.CONVERGED:
+        assert time.monotonic() < deadline, f"{console.toasts()}\n{console.shown()}"
+        await asyncio.sleep(0.01)
+        await console.frame()
 
 
 def result(host: RunHost, path: str) -> str:
@@ -89,6 +91,11 @@ async def test_both_sides_are_shown_and_taken(open_console: OpenConsole, host: R
     """The banner names the key; a decision goes on to the next path; the last one merges."""
     async with open_console(host, (150, 40)) as console:
         assert "6 shows both sides and settles it here" in console.shown()
+        assert "1 needs you" in console.shown().splitlines()[0]
+        rows = {row.id: (row.needs_you, row.now) for row in console.screen.model.rows.values()}
+        clash = "left and right conflict in a.txt, b.txt"
+        assert rows == {"left": (False, f"waits for a decision: {clash}"), "right": (True, clash)}
+        assert "waits     a decision: left and right" in console.shown()
         await console.press("6")
         await until_shown(console, "+ left")
         shown = console.shown()
@@ -143,6 +150,34 @@ async def test_a_decision_can_be_made_anew_while_another_path_waits(
         await until_over(console, host)
     assert result(host, "a.txt").startswith("right\n")
     assert result(host, "b.txt") == "left\n"
+
+
+async def test_the_last_decision_is_taken_back_and_decided_otherwise(
+    open_console: OpenConsole, host: RunHost
+) -> None:
+    """It was merged at once; the point opens again, until the result is approved."""
+    async with open_console(host, (150, 40)) as console:
+        await console.press("6", "u")
+        assert "nothing was decided" in console.toasts()[-1]
+        await console.press("o")
+        await until_shown(console, "1 to decide")
+        await console.press("g", "u")  # nothing has gone on from it: it is not asked about
+        await until_shown(console, "2 to decide")
+        await console.press("o")
+        await until_shown(console, "1 to decide")
+        await console.press("G", "o", "y")
+        await until_over(console, host)
+        await until_shown(console, "u decides it again")
+        await console.press("g", "u")
+        shown = console.shown()
+        for painted in ("Decide b.txt again?", "was      ours, by the operator", "is merged anew"):
+            assert painted in shown
+        await console.press("y")
+        await until_shown(console, "1 to decide")
+        await console.press("T", "y")
+        await until_over(console, host)
+    assert result(host, "a.txt").startswith("left\n")
+    assert result(host, "b.txt") == "right\n"
 
 
 async def test_an_editor_settles_a_conflict(

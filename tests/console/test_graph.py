@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
 from anabranch_console.glyphs import ASCII, UNICODE
@@ -30,6 +30,7 @@ from tests.console.conftest import Console, OpenConsole
 from tests.console.coordination import coordinated_source
 from tests.console.scripted_source import (
     ScriptedSource,
+    Stubborn,
     demo_source,
     finish_everything,
     plan_of,
@@ -106,6 +107,13 @@ def test_what_is_folded_is_summed(forked: ScriptedSource) -> None:
     assert total.times.start == 10.0
     assert total.times.slack == 0.0
     assert total.times.end == pytest.approx(65.0)
+
+
+def test_a_stream_takes_no_less_than_it_has_taken_by_now(forked: ScriptedSource) -> None:
+    """Whatever it was estimated to take."""
+    assert look_at(forked).takes(StreamId("a")) == 10.0
+    forked.pass_time(40.0)
+    assert look_at(forked).takes(StreamId("a")) >= 40.0
 
 
 def test_a_stream_that_ran_shows_when_it_did(forked: ScriptedSource) -> None:
@@ -223,6 +231,17 @@ def test_the_urgency_of_one_that_is_queued_is_a_sum(forked: ScriptedSource) -> N
     assert "Urgency" not in told(forked, "a")
 
 
+def test_the_panel_says_what_is_usual_and_who_is_beyond_it(tmp_path: Path) -> None:
+    """Only where enough was learned, and a warning once nineteen of twenty were faster."""
+    learned: dict[str, Any] = {"estimate_runs": 8, "usual_seconds": 5.0, "long_seconds": 9.0}
+    source = ScriptedSource(plan_of([stream("a", **learned), stream("b")]), tmp_path)
+    source.pass_time(8.0)
+    assert "usually" not in told(source, "b")
+    assert "usually   p50 5.0 s, p95 9.0 s, of 8 runs\n" in told(source, "a") + "\n"
+    source.pass_time(2.0)
+    assert "of 8 runs: longer than that" in told(source, "a")
+
+
 def test_the_panel_says_where_an_estimate_is_from(forked: ScriptedSource) -> None:
     assert "10 s: as it took before; so far 4.0s" in told(forked, "a")
     assert "30 s: as others like it took" in told(forked, "b")
@@ -271,7 +290,7 @@ async def test_what_is_below_is_folded_and_shown(open_console: OpenConsole) -> N
         assert shown_rows(console) == everything
         await console.command("filter types")
         await console.press("z")
-        assert "nothing stands below it" in console.toasts()
+        assert "Fold what is below, or show it: nothing stands below it" in console.toasts()
 
 
 async def test_a_filter_finds_what_is_folded(open_console: OpenConsole) -> None:
@@ -350,13 +369,6 @@ async def test_the_past_is_another_time_within_the_same_second_too(
         await console.app.workers.wait_for_complete()
         await console.frame()
         assert "30 s to go" in console.shown()
-
-
-class Stubborn(ScriptedSource):
-    """A run whose processes take their time to end."""
-
-    def _perform(self, effect: fx.Effect) -> list[inputs.Input]:
-        return [] if isinstance(effect, fx.StopProcess) else super()._perform(effect)
 
 
 async def test_of_a_run_that_is_told_to_stop_nothing_is_expected(

@@ -289,7 +289,7 @@ async def test_its_output_is_found_in_wrapped_and_copied(
         await console.press("enter")
         await read(console)
         await console.press("y")
-        assert console.toasts()[-1] == "copied a.md"
+        assert console.toasts()[-1].startswith("copied a.md")
         await console.press("enter", "slash")
         output = console.screen.pane.log_view
         assert output is not None

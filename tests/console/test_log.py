@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from rich.style import Style
+
 from tests.console.conftest import Console, OpenConsole, settle
 from tests.console.scripted_source import ScriptedSource, plan_of, stream
 
@@ -172,7 +174,7 @@ async def test_the_window_is_never_passed_off_as_the_log(
         log = console.screen.home.details.log_view
         await _read_on(console)
         assert "LAST word" in _log_text(console)
-        assert "lines of 1M" in console.shown()
+        assert "lines of 497K" in console.shown()
         await console.press("l", "g")
         assert _log_text(console).startswith("FIRST word")
         assert "at 0 %" in console.shown()
@@ -200,6 +202,51 @@ async def test_the_window_is_never_passed_off_as_the_log(
             await settle(console.pilot)
         assert log.text_at(0) == "FIRST word"
         assert log.line_count <= 10_000
+
+
+async def test_the_beginning_of_a_log_of_short_lines_stays_in_sight(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """More lines than are held come with one piece of the file: what is let go is not in sight."""
+    source = _source(tmp_path, "FIRST", *map(str, range(30_000)))
+    async with open_console(source, size=(140, 36)) as console:
+        log = console.screen.home.details.log_view
+        await _read_on(console)
+        for wraps in ("", "w"):
+            await console.press("l", *wraps, "g")
+            for _ in range(3):
+                await console.frame()
+            assert _log_text(console).startswith("FIRST\n0\n1\n")
+            assert log.line_count <= 10_000
+        log.scroll_to_line(9_990)
+        for _ in range(3):
+            await console.frame()
+        assert log.text_at(log.top).isdigit()
+        assert log.text_at(log.top + 300) == str(int(log.text_at(log.top)) + 300)
+
+
+async def test_colours_of_streams_are_those_of_the_theme(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """Hue, bold and underline stay, a hit and a wrapped piece too; nothing else of it does."""
+    source = _source(tmp_path, "\x1b[41;31mbad\x1b[0m then \x1b[1;4;38;5;46mgood\x1b[0m", "plain")
+    async with open_console(source) as console:
+        log, palette = console.screen.home.details.log_view, console.app.palette
+
+        def styles(y: int) -> dict[str, Style]:
+            return {part.text.strip(): part.style or Style() for part in log.render_line(y)}
+
+        assert styles(0)["bad"].color == palette.style("state.failed").color
+        assert styles(0)["bad"].bgcolor == palette.style("text").bgcolor
+        good = styles(0)["good"]
+        assert (good.bold, good.underline) == (True, True)
+        assert good.color == palette.style("state.succeeded").color
+        assert styles(1)["plain"].color == palette.style("text").color
+        await console.command("find oo")
+        assert [part.text for part in log.render_line(0)][:5] == ["bad", " then ", "g", "oo", "d"]
+        await console.press("l", "right")
+        assert log._left == 16
+        assert "plain" not in _log_text(console)
 
 
 async def test_what_is_paused_stays_under_a_flood(

@@ -21,7 +21,7 @@ from anabranch_console.presenters.lock_lines import LockLook, lock_detail, lock_
 from anabranch_console.presenters.message_lines import message_rows, thread_of
 from anabranch_console.presenters.resource_lines import ResourceLook, claim_rows, resource_detail
 from anabranch_console.presenters.travel_line import travel_line
-from anabranch_console.text_filter import compile_text_filter
+from anabranch_console.text_filter import cells_of, compile_text_filter, keys_of
 from anabranch_console.time_travel import Moment
 from tests.console.coordination import coordinated_source
 from tests.console.scripted_source import ScriptedSource
@@ -148,6 +148,59 @@ def test_filters_of_panes(text: str, row: str, matches: bool) -> None:
     compiled = compile_text_filter(text)
     assert compiled.matches(row) is matches
     assert bool(compiled.problem) is (text == "re:(")
+
+
+_KEYED: list[Column[tuple[str, str, str]]] = [
+    Column("FROM → TO", 20, 100, lambda r: Span(r[0])),
+    Column("WAIT", 4, 90, lambda r: (Span(" "), Span(r[1]))),
+    Column("MEMORY", 6, 80, lambda r: Span(r[2])),
+    Column("", 0, 50, lambda r: Span("")),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "matches"),
+    [
+        ("from:api", ("API → cart", "", ""), True),
+        ("from:cart", ("api → cart", "", ""), True),
+        ("!from:api", ("api → cart", "", ""), False),
+        ("wait>10", ("", "12s", ""), True),
+        ("wait>10s", ("", "9s", ""), False),
+        ("wait>1m", ("", "90s", ""), True),
+        ("wait<=2m", ("", "2m", ""), True),
+        ("wait>1h", ("", "01:00:01", ""), True),
+        ("wait>90m", ("", "01:07", ""), False),
+        ("wait>0", ("", "", ""), False),
+        ("memory>1g", ("", "", "310M"), False),
+        ("memory>0.3G", ("", "", "310M"), True),
+        ("memory>300", ("", "", "310M"), True),
+        ("memory=~310m", ("", "", "310M"), True),
+    ],
+)
+def test_the_columns_of_a_table_are_the_keys_of_its_filter(
+    text: str, row: tuple[str, str, str], matches: bool
+) -> None:
+    """By what they show, as text and as amounts in any unit."""
+    keys = keys_of(_KEYED)
+    compiled = compile_text_filter(text, keys)
+    assert compiled.matches(" ".join(row), cells_of(keys, row)) is matches
+    assert compiled.problem == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("foo:bar", "foo:bar: keys are from: wait: memory: re:"),
+        ("cpu>10%", "cpu>10%: keys are from: wait: memory: re:"),
+        ("wait>long", "wait>long: no number to compare with"),
+        ("src://x a>b:c", "a>b:c: keys are from: wait: memory: re:"),
+    ],
+)
+def test_an_unknown_key_is_said_to_be_one(text: str, problem: str) -> None:
+    """And taken as text, in every table."""
+    compiled = compile_text_filter(text, keys_of(_KEYED))
+    assert compiled.problem == problem
+    assert compiled.matches(f"it says {text}")
 
 
 @pytest.mark.parametrize(("cells", "titles"), [(60, "ABC"), (36, "AC"), (22, "A"), (3, "C")])

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from anabranch.config import PlanContext, open_plan
+from anabranch.engine.trusting import Trust
 from anabranch_console.app import ConsoleApp
+from anabranch_console.cli.beginning import start_choices
+from anabranch_console.start_screen import StartApp
 from tests.console.conftest import settle
 from tests.console.coordination import coordinated_source
 from tests.console.fanned import picturesque_source
@@ -196,3 +200,31 @@ def test_handlers_look_as_they_did(
         await settle(pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=press)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "keys", "environ"),
+    [
+        ("start", (80, 24), (), {}),
+        ("start small ascii", (40, 10), (), {"ANABRANCH_GLYPHS": "ascii"}),
+        ("form light wide", (120, 40), ("n", *"make test"), {"ANABRANCH_THEME": "floodplain"}),
+        ("form small", (40, 10), ("n", *"make"), {}),
+        ("form", (80, 24), ("n", *"make test"), {"ANABRANCH_THEME": "granite"}),
+    ],
+)
+def test_what_a_newcomer_sees_looks_as_it_did(
+    name: str,
+    size: tuple[int, int],
+    keys: tuple[str, ...],
+    environ: dict[str, str],
+    snap_compare: Compare,
+    tmp_path: Path,
+) -> None:
+    """The start screen of a folder with nothing in it, and the form of its first stream."""
+    wanted = {"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ}
+    choices = start_choices([], has_plan=False)
+    context = PlanContext()
+    plan = open_plan("shop", context)
+    app = StartApp(plan, choices, [], context, {}, Trust(tmp_path), environ=wanted)
+    typed = ("space" if key == " " else key for key in keys)
+    assert snap_compare(app, terminal_size=size, run_before=_press(*typed))

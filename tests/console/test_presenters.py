@@ -12,12 +12,16 @@ from anabranch.core import events as ev
 from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.inputs import RetryStream, StopRun
+from anabranch.core.model.approval import Approval
 from anabranch.core.model.effects_done import EffectsDone
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.state import Approval, RunPhase
-from anabranch.core.plans.plan import RatePlan
+from anabranch.core.model.spent import Spent
+from anabranch.core.model.state import RunPhase
+from anabranch.core.plans.plan import RatePlan, ReadyPlan
+from anabranch.core.views.outlook import Rest
 from anabranch.engine.latency import DecisionLatency
-from anabranch.engine.source import Overhead
+from anabranch.engine.source import Hosting, Overhead
+from anabranch.testing import plans as by_hand
 from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
 from anabranch_console.lines import (
     Line,
@@ -38,7 +42,7 @@ from anabranch_console.presenters.event_lines import event_words
 from anabranch_console.presenters.facts import fact_lines, plan_lines
 from anabranch_console.presenters.grid_columns import layout
 from anabranch_console.presenters.header import header_line
-from anabranch_console.presenters.leaving import leaving_message
+from anabranch_console.presenters.leaving import about_leaving, leaving_message
 from anabranch_console.presenters.point_lines import PointLook, point_detail
 from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.stream_columns import stream_columns
@@ -56,6 +60,7 @@ from tests.console.scripted_source import (
     plan_of,
     stream,
 )
+from tests.core.given import given
 
 COLUMNS = stream_columns(lambda: UNICODE, lambda: 13)
 
@@ -119,7 +124,7 @@ def test_columns_never_overflow(cells: int) -> None:
 
 def test_columns_come_back_with_the_width() -> None:
     """A wide table has all columns; narrower ones lose the least important first."""
-    assert len(layout(COLUMNS, 130)) == 9
+    assert len(layout(COLUMNS, 130)) == 10
     assert [c.id for c, _ in layout(COLUMNS, 56)] == ["id", "state", "age", "time", "now"]
 
 
@@ -261,6 +266,49 @@ def test_the_header_says_within_what_time_decisions_are_made(model: RunModel) ->
     assert "overhead 1.2 %" in shown(known, 200)
 
 
+def test_the_header_says_how_long_it_goes_on_still(model: RunModel) -> None:
+    """With the guess called one, shorter where room is short, and only while the run goes on."""
+
+    def shown(rest: Rest | None, cells: int, hosting: Hosting = "here") -> str:
+        rows = list(model.rows.values())
+        return plain(
+            header_line(model.state, rows, 151.0, None, hosting, UNICODE, cells, rest=rest)
+        )
+
+    assert "02:31  about 3 min left  " in f"{shown(Rest(185.0, False), 200)}  "
+    assert "02:31  about 40 s left, guessed" in shown(Rest(40.0, True), 200)
+    assert any(
+        "  ~40 s left, guessed" in shown(Rest(40.0, True), cells) for cells in range(60, 160)
+    )
+    assert "left" not in shown(Rest(0.4, True), 200), "a guess is not about to be right"
+    assert "about 0 s left" in shown(Rest(0.4, False), 200)
+    assert "left" not in shown(Rest(40.0, True), 60)
+    assert "left" not in shown(Rest(40.0, False), 200, "nobody")
+    assert "left" not in shown(None, 200)
+
+
+def test_what_the_header_expects_is_of_the_present(tmp_path: Path) -> None:
+    """Learned of what decides it, not of what does not; nothing of a run that is over."""
+    long = stream("long", estimate_seconds=90.0, estimate_basis="learned")
+    source = ScriptedSource(plan_of([long, stream("new", estimate_seconds=30.0)]), tmp_path)
+    model = RunModel(source)
+    model.pull()
+    assert model.rest is not None
+    assert not model.rest.is_guessed
+    source.pass_time(10.0)
+    model.pull()
+    assert model.rest is not None
+    assert 79.0 <= model.rest.seconds <= 90.0
+    source.finish("long")
+    source.pass_time(1.0)
+    model.pull()
+    assert model.rest is not None
+    assert model.rest.is_guessed
+    source.pass_time(30.0)
+    model.pull()
+    assert model.rest is None
+
+
 def test_the_header_tells_of_coordination_that_failed(model: RunModel) -> None:
     """Nothing is said of it while all is well."""
 
@@ -271,6 +319,19 @@ def test_the_header_tells_of_coordination_that_failed(model: RunModel) -> None:
 
     assert "failed" not in shown(0).replace("1 failed", "")
     assert "2 of 39 effects failed" in shown(2)
+
+
+def test_an_open_run_with_nothing_to_do_says_what_could_be_done(tmp_path: Path) -> None:
+    """To add and to close it, where there is room; to add first."""
+    source = ScriptedSource(plan_of([stream("a")], is_open=True), tmp_path)
+    source.finish("a")
+    rows = list(RunModel(source).rows.values())
+
+    def shown(cells: int) -> str:
+        return plain(header_line(source.state, rows, 9.0, None, "here", UNICODE, cells))
+
+    assert "○ open, n adds, x C closes" in shown(100)
+    assert "○ open, n adds" in shown(30)
 
 
 def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: Path) -> None:
@@ -298,13 +359,21 @@ def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: P
     assert "until it has merged again" in detail
 
 
-def test_time_stands_still_for_who_was_stopped_before_another_attempt(model: RunModel) -> None:
-    """It was over when it was stopped, though no attempt ended then."""
-    before = model.state.streams[StreamId("billing-tax")]
-    stopped = replace(
-        before, phase=Phase.STOPPED, first_started_at=100.0, since=160.0, ended_at=None
+def test_time_is_what_its_attempts_have_run_not_what_lay_between_them(model: RunModel) -> None:
+    """As the report counts it: waiting to be tried again or handed back is no work."""
+    before = replace(
+        model.state.streams[StreamId("billing-tax")],
+        first_started_at=100.0,
+        started_at=160.0,
+        spent=Spent(working=20.0),
     )
-    assert elapsed(stopped, 900.0) == 60.0
+    assert elapsed(replace(before, phase=Phase.STOPPED, since=160.0), 900.0) == 20.0
+    assert elapsed(replace(before, phase=Phase.QUEUED, since=160.0), 900.0) == 20.0
+    running = replace(before, phase=Phase.RUNNING, since=160.0)
+    assert elapsed(running, 170.0) == 30.0
+    assert "working 30 s" in text(fact_lines(model.state, running, None, 170.0, 60))
+    assert "working 01:08" in text(fact_lines(model.state, running, None, 208.0, 60))
+    assert elapsed(replace(before, first_started_at=None), 900.0) is None
 
 
 def test_the_facts_answer_what_how_and_where(model: RunModel) -> None:
@@ -430,7 +499,7 @@ def test_the_banner_of_a_converged_run(tmp_path: Path) -> None:
     shown = text(ending_lines(source.state, UNICODE, 116))
     assert "✓ Converged" in shown
     assert "2 streams merged into anabranch/20261121-140211-k3f" in shown
-    assert "A brings it to your branch" in shown
+    assert "x A brings it to your branch" in shown
     assert "anabranch report" in shown
 
 
@@ -439,7 +508,7 @@ def test_the_banner_says_what_fits(tmp_path: Path) -> None:
     source = ScriptedSource(plan_of([stream("a")]), tmp_path)
     finish_everything(source)
     shown = text(ending_lines(source.state, UNICODE, 40))
-    assert "A brings it to your branch" in shown
+    assert "x A brings it to your branch" in shown
     assert "anabranch report" not in shown
 
 
@@ -450,11 +519,11 @@ def test_the_banner_of_a_refused_approval_tells_it_whole(tmp_path: Path) -> None
     reason, hint = "your checkout has uncommitted changes: a.txt", "put them away, then try again"
     refused = replace(source.state, approval=Approval(message=reason, hint=hint))
     words = " ".join(text(ending_lines(refused, UNICODE, 40)).split())
-    assert f"not approved: {reason}; {hint} A tries it again" in words
+    assert f"not approved: {reason}; {hint} x A tries it again" in words
     sensitive = Approval(message="it changes AGENTS.md", hint="anabranch approve", kind="sensitive")
     words = text(ending_lines(replace(source.state, approval=sensitive), UNICODE, 80))
     assert "not approved: it changes AGENTS.md" in words
-    assert "A asks about that" in words
+    assert "x A asks about that" in words
     assert "anabranch approve" not in words
 
 
@@ -466,7 +535,7 @@ def test_a_plain_folder_is_not_told_of_branches(tmp_path: Path) -> None:
     state = replace(source.state, base=replace(source.state.base, head=None, branch=None))
     shown = text(ending_lines(state, UNICODE, 116))
     assert "1 stream merged after" in shown
-    assert "A brings it to your folder" in shown
+    assert "x A brings it to your folder" in shown
     asked = text(list(consequences.of_approving(state).lines))
     assert "the changed files into your folder" in asked
     assert "the branch" not in asked
@@ -540,8 +609,12 @@ def test_what_is_said_after_leaving(tmp_path: Path) -> None:
     """Running streams go on, and the way back is named."""
     source = demo_source(tmp_path)
     assert leaving_message(source.state, "here") == (
-        "5 streams run on. Come back with: anabranch console 20261121-140211-k3f"
+        "5 streams run on; 4 wait until the run is hosted again. "
+        "Come back with: anabranch console 20261121-140211-k3f"
     )
+    about = text(about_leaving(source.state))
+    assert "run on   auth-session, auth-tokens, billing-tax, unit, release-notes" in about
+    assert "wait     4 streams, until the run is hosted again" in about
     assert "goes on elsewhere" in leaving_message(source.state, "elsewhere")
     source.feed(StopRun(reason="enough"))
     assert leaving_message(source.state, "here").startswith("split-auth: stopped (enough)")
@@ -618,3 +691,18 @@ def test_an_age_grows_between_two_looks(tmp_path: Path) -> None:
     assert model.rows[a].age_seconds == 7
     shown = text(fact_lines(source.state, source.state.streams[a], model.vitals_of(a), 4.0, 60))
     assert "output 7s ago, 2 processes" in shown
+
+
+def test_a_service_is_shown_as_ready_and_not_waited_for_at_the_end() -> None:
+    api = by_hand.stream("api", kind="service", ready=ReadyPlan(port="web"), ports=("web",))
+    run = given(api, by_hand.stream("e2e", "api:ready"))
+    run.run("api")
+    run.is_ready("api")
+    service = run.state.streams[StreamId("api")]
+    row = stream_row(run.state, service, None, 1.0)
+    header = plain(header_line(run.state, [row], 1.0, None, "here", UNICODE, 160))
+    assert "1 ready" in header
+    assert "0/1 arrived" in header
+    shown = text(fact_lines(run.state, service, None, 1.0, 60))
+    assert "ready     since 00:00: GET /health: 200" in shown
+    assert f"ports     web {service.ports['web']}" in shown

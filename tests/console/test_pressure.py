@@ -6,11 +6,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
+from anabranch.core.model.state import State
+from anabranch.core.plans.topology import Topology
 from anabranch.core.views.width import WidthStep, width_at, width_steps
+from anabranch.engine.integrity import what_is_broken
+from anabranch.engine.latency import DecisionLatency
 from anabranch.engine.pressure_samples import Waits
+from anabranch.engine.source import Overhead
 from anabranch.engine.token_ledger import Ledger, write_ledger
 from anabranch.paths import RunFolder
 from anabranch_console.glyphs import ASCII, UNICODE
@@ -146,6 +152,28 @@ def test_a_width_that_is_given_says_so(tmp_path: Path) -> None:
     assert "the plan says 2; it does not follow the machine" in shown
 
 
+@pytest.mark.parametrize(
+    ("slowdown", "adaptive", "shown"),
+    [
+        (0.1, True, "one more is learned to bring 58% of one alone"),
+        (0.9, True, "so it does not grow"),
+        (0.9, False, ""),
+        (None, True, ""),
+    ],
+)
+def test_it_says_what_one_more_is_learned_to_bring(
+    tmp_path: Path, slowdown: float | None, adaptive: bool, shown: str
+) -> None:
+    source = pressed_source(tmp_path, adaptive=adaptive)
+    plan = replace(source.state.plan, slowdown=slowdown)
+    state = replace(source.state, topology=Topology(plan))
+    measured = Measured(source.samples, 40, UNICODE)
+    look = PressureLook(state, source.now(), measured=measured, vitals=source.vitals())
+    text = " ".join(told(look).split())
+    assert shown in text
+    assert ("one more" in text) is bool(shown)
+
+
 def test_steps_of_the_width_say_from_what() -> None:
     steps = (WidthStep(10.0, 2, 4, "calm"), WidthStep(20.0, 4, 3, "pressed"))
     assert [width_at(steps, at, 2) for at in (0.0, 10.0, 15.0, 99.0)] == [2, 4, 4, 3]
@@ -187,6 +215,27 @@ def test_the_panel_tells_what_a_stream_uses_and_what_is_learned_of_it(tmp_path: 
     assert "tokens      2 lent" in shown
 
 
+def test_the_panel_tells_what_coordination_costs_and_whether_the_state_is_whole(
+    tmp_path: Path,
+) -> None:
+    """Each category that counts with its share, the dearest first; how long decisions take."""
+    spent = {"workspaces": 1.0, "merging": 3.0, "processes": 0.01}
+    overhead = Overhead(spent, 96.0, 0.04, DecisionLatency(0.0004, 0.0123, 0.5, 900))
+    look = look_at(pressed_source(tmp_path), overhead=overhead, broken=())
+    lines = [line.split(maxsplit=1) for line in told(look).splitlines() if line.strip()]
+    parts = [(label, " ".join(rest)) for label, *rest in lines]
+    start = parts.index(("overhead", "4.0% of all time spent"))
+    assert parts[start + 1 : start + 4] == [
+        ("merging", "3.0%, 3.0s"),
+        ("workspaces", "1.0%, 1.0s"),
+        ("decisions", "0.4 ms each, nearly all within 12 ms"),
+    ]
+    assert ("state", "whole: every promise holds") in parts
+    ill = look_at(pressed_source(tmp_path), broken=("the queue is out of order",))
+    assert "state       not whole: the queue is out of order" in told(ill)
+    assert "promise" not in told(look_at(pressed_source(tmp_path)))
+
+
 # --- the pane ------------------------------------------------------------------------------------
 
 
@@ -210,6 +259,31 @@ async def test_it_is_reached_by_its_key_name_and_palette(
         assert "U Pressure" in shown
         assert "width 4 → 3: memory pressure 12 %" in shown
         assert "efficiency" in shown
+
+
+async def test_the_state_is_looked_at_seldom_and_only_in_sight(
+    open_console: OpenConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: Counter[str] = Counter()
+
+    def counted(state: State) -> tuple[str, ...]:
+        looks["state"] += 1
+        return what_is_broken(state)
+
+    monkeypatch.setattr(pressure, "what_is_broken", counted)
+    source = pressed_source(tmp_path)
+    async with open_console(source) as console:
+        await console.frame()
+        assert not looks
+        await console.press("U")
+        for _ in range(9):
+            source.pass_time(1.0)
+            await console.frame()
+        assert looks["state"] == 1
+        assert "whole: every promise holds" in told(pane_of(console).look)
+        source.pass_time(1.0)
+        await console.frame()
+        assert looks["state"] == 2
 
 
 async def test_the_machine_is_asked_for_while_somebody_looks(

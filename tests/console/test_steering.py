@@ -123,7 +123,7 @@ async def test_every_choice_can_be_seen_on_a_low_screen(open_console: OpenConsol
     async with open_console(size=(60, 10)) as console:
         await _choose(console, "unit")
         await console.press("x")
-        assert "1 of 6" in console.shown()
+        assert "1 of 9" in console.shown()
         await console.press("up")
         assert "▸ S  Stop the whole run" in console.shown()
         rows = console.shown().splitlines()
@@ -229,7 +229,7 @@ async def test_what_cannot_be_done_says_why(open_console: OpenConsole) -> None:
             ("retry unit", "it has not ended; stop it first"),
             ("retry lint", "it has succeeded"),
             ("stop nobody", "there is no stream 'nobody' in this run"),
-            ("approve", "only a converged run can be approved"),
+            ("approve", "only a converged run can be approved; this one goes on"),
         ):
             await console.command(command)
             assert shown in console.toasts()[-1]
@@ -295,8 +295,8 @@ async def test_a_run_that_is_over_is_hosted_for_what_was_agreed_to(
     source = Hostable(plan_of([stream("a")]), tmp_path, hosting="nobody")
     finish_everything(source)
     async with open_console(source) as console:
-        assert "A brings it to your branch" in console.shown()
-        await console.press("A", "y")
+        assert "x A brings it to your branch" in console.shown()
+        await console.press("x", "A", "y")
         await console.app.workers.wait_for_complete()
         await console.frame()
         assert [type(c) for c in source.commands] == [ApproveRun]
@@ -318,19 +318,19 @@ async def test_who_is_too_late_to_host_a_run_says_so(
 
 
 async def test_approving_a_converged_run(open_console: OpenConsole, tmp_path: Path) -> None:
-    """The banner offers it, A asks, y does it, and the banner says it is done."""
+    """The banner offers it, x A asks, y does it, and the banner says it is done."""
     source = ScriptedSource(plan_of([stream("a"), stream("b", "a")]), tmp_path)
     finish_everything(source)
     async with open_console(source) as console:
-        assert "A brings it to your branch" in console.shown()
-        await console.press("A")
+        assert "x A brings it to your branch" in console.shown()
+        await console.press("x", "A")
         assert "main to the merged result" in console.shown()
         await console.press("y")
         await console.frame()
         assert isinstance(console.source.commands[0], ApproveRun)
         assert "main moved to mmmm" in console.shown()
-        await console.press("A")
-        assert "only a converged run" in console.toasts()[-1]
+        await console.press("x", "A")
+        assert "it was approved before" in console.toasts()[-1]
 
 
 async def test_what_others_run_or_obey_is_named_and_asked_about_once_more(
@@ -341,7 +341,7 @@ async def test_what_others_run_or_obey_is_named_and_asked_about_once_more(
     finish_everything(source)
     source.sensitive = ".github/workflows/ci.yml"
     async with open_console(source) as console:
-        await console.press("A", "y")
+        await console.press("x", "A", "y")
         await console.frame()
         shown = console.shown()
         assert "Approve that too?" in shown
@@ -349,8 +349,8 @@ async def test_what_others_run_or_obey_is_named_and_asked_about_once_more(
         assert "git diff" in shown
         await console.press("escape")
         assert source.commands == [ApproveRun()]
-        assert "A asks about that" in console.shown()
-        await console.press("A", "y")
+        assert "x A asks about that" in console.shown()
+        await console.press("x", "A", "y")
         await console.frame()
         assert source.commands == [ApproveRun(), ApproveRun(allow_sensitive=True)]
         assert "main moved to mmmm" in console.shown()
@@ -370,7 +370,7 @@ async def test_stopping_the_whole_run(open_console: OpenConsole) -> None:
 @pytest.mark.parametrize(
     ("keys", "message", "wants_stop"),
     [
-        (("q", "enter"), "5 streams run on. Come back with: anabranch console 2026", False),
+        (("q", "enter"), "5 streams run on; 4 wait", False),
         (("q", "l"), "5 streams run on", False),
         (("ctrl+q", "s"), "Stopping 5 streams", True),
     ],

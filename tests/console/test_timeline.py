@@ -13,7 +13,7 @@ from anabranch.core.events import HandlerFinished, Recorded
 from anabranch.core.ids import StreamId
 from anabranch.core.plans.forecast import Expected
 from anabranch.core.views.density import Density
-from anabranch.core.views.spells import Spell
+from anabranch.core.views.spells import PHASES, Spell
 from anabranch_console.glyphs import ASCII, UNICODE, Glyphs
 from anabranch_console.lines import plain
 from anabranch_console.panes.timeline import TimelinePane
@@ -23,13 +23,14 @@ from anabranch_console.presenters.timeline_cells import (
     most_at_a_time,
     stream_line,
 )
-from anabranch_console.presenters.timeline_lines import legend
+from anabranch_console.presenters.timeline_lines import in_words, legend
 from anabranch_console.presenters.timeline_window import SECONDS_A_CELL, WHOLE, Sight, Window, axis
 from anabranch_console.widgets.line_view import LineView
 from tests.console.conftest import Console, OpenConsole
 from tests.console.coordination import coordinated_source
 from tests.console.scripted_source import (
     ScriptedSource,
+    Stubborn,
     demo_source,
     finish_everything,
     plan_of,
@@ -246,16 +247,17 @@ async def test_what_is_to_come_is_expected_until_the_run_is_told_to_stop(
     open_console: OpenConsole, tmp_path: Path
 ) -> None:
     plan = [stream("a", estimate_seconds=40.0), stream("b", "a", estimate_seconds=20.0)]
-    source = ScriptedSource(plan_of(plan), tmp_path)
+    source = Stubborn(plan_of(plan), tmp_path)
     source.pass_time(10.0)
     async with open_console(source, size=(160, 45)) as console:
         await console.press("W", "j")
+        assert "┄" in row_of(console, "a")
         ahead = row_of(console, "b").partition("┊")[2]
         assert 0.3 < ahead.index("┄") / len(ahead.rstrip()) < 0.8, "after a"
         assert "00:40.0 to 01:00.0, on the critical path" in console.shown()
         source.feed(inputs.StopRun(reason="enough"))
         await console.frame()
-        assert "┄" not in row_of(console, "b")
+        assert "┄" not in row_of(console, "a") + row_of(console, "b")
 
 
 async def test_a_run_that_is_over_has_no_now(open_console: OpenConsole, tmp_path: Path) -> None:
@@ -383,3 +385,12 @@ async def test_it_works_at_any_size(
         tabs = console.screen.mode_tabs
         assert len(plain(tabs.lines[0]).rstrip()) <= size[0]
         assert "W Timeline" in plain(tabs.lines[0])
+
+
+def test_whatever_a_stream_does_has_words() -> None:
+    """Each kind of wait and of the engine's work can be told: setting up is one of them."""
+    kinds = {sort: {k for s, k in PHASES.values() if s == sort} for sort in ("wait", "work")}
+    assert kinds["work"] >= {"workspace", "setup", "result"}
+    for sort, known in kinds.items():
+        for kind in known:
+            assert in_words(Spell(sort, kind, 0.0))  # type: ignore[arg-type]

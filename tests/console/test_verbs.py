@@ -8,14 +8,20 @@ from typing import Any
 
 import pytest
 
+from anabranch.core import calls
+from anabranch_console.app import MOST_TOASTS
 from anabranch_console.built_in_verbs import BUILT_IN, OWNERS, PANES, WAYS, keys_markdown
+from anabranch_console.panes.handlers import HandlersPane
+from anabranch_console.panes.locks import LocksPane
+from anabranch_console.panes.streams import StreamsPane
 from anabranch_console.registry import Known
 from anabranch_console.screens.help import help_lines
 from anabranch_console.screens.palette import Hit, best
 from anabranch_console.time_travel import Moment
 from anabranch_console.verbs import Verb, VerbOwner, shown_keys
 from tests.console.conftest import OpenConsole
-from tests.console.coordination import coordinated_source
+from tests.console.coordination import call, coordinated_source
+from tests.console.scripted_source import demo_source
 
 UNSAFE = {"ctrl+a", "ctrl+b", "ctrl+s", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+k"}
 ASKING = {
@@ -27,7 +33,9 @@ ASKING = {
     "allow",
     "approve",
     "stop-run",
+    "host",
     "remove-plugin",
+    "close",
 }
 KNOWN = list(BUILT_IN.known.values())
 
@@ -61,7 +69,8 @@ def test_ids_are_unique() -> None:
 @pytest.mark.parametrize("pane", [pane.name_of for pane in PANES])
 def test_no_key_means_two_things_in_one_place(pane: str) -> None:
     """Keys are unique in each pane; the log gives some of them a meaning of its own."""
-    for left_out in ({"log"}, {"tables", "streams"}):
+    has_a_log = pane in (StreamsPane.name_of, HandlersPane.name_of)
+    for left_out in ({"log"}, *([{"tables", "streams", "growing"}] if has_a_log else [])):
         here = [k for k in KNOWN if k.pane in ("", pane) and k.owner not in left_out]
         keys = Counter(key for known in here for key in known.verb.keys)
         assert [key for key, count in keys.items() if count > 1] == []
@@ -69,14 +78,24 @@ def test_no_key_means_two_things_in_one_place(pane: str) -> None:
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.verb.id)
 def test_every_verb_can_be_done(known: Known) -> None:
-    """Each verb has a key, a command, and stands in help and in the key docs."""
+    """Each verb has a key or takes a word, has a command, and stands in help and the key docs."""
     verb = known.verb
-    assert verb.keys
+    assert verb.keys or verb.args
     assert BUILT_IN.parse(f":{verb.id}").verb is verb
     text = "\n".join("".join(span.text for span in line) for line in help_lines(BUILT_IN))
     assert f":{verb.id}" in text
     assert shown_keys(verb) in text
     assert f"`:{verb.id}" in keys_markdown()
+
+
+def test_help_at_home_begins_with_what_a_newcomer_needs() -> None:
+    """More streams, then what can be done with the chosen one; elsewhere the pane's own keys."""
+    lines = ["".join(s.text for s in line) for line in help_lines(BUILT_IN, StreamsPane.name_of)]
+    assert lines[0] == "Streams"
+    assert ":new" in lines[1]
+    titles = [line for line in lines if line[:1].isalpha()]
+    assert titles[:4] == ["Streams", "The chosen stream", "The run", "Anywhere"]
+    assert help_lines(BUILT_IN, LocksPane.name_of)[0][0].text == "Locks"
 
 
 def test_no_key_is_one_that_terminals_keep_for_themselves() -> None:
@@ -171,7 +190,9 @@ async def test_why_a_verb_cannot_be_used(open_console: OpenConsole) -> None:
         assert why_not("stop", "docs") == "it has ended"
         assert why_not("retry", "types") is None
         assert why_not("retry", "unit") == "it has not ended; stop it first"
-        assert why_not("approve") == "only a converged run can be approved"
+        first = "only a converged run can be approved"
+        assert why_not("approve") == f"{first}; this one goes on"
+        assert why_not("settle", "true") == "no path that waits for a decision is chosen"
         assert why_not("live") == "this is live"
         assert why_not("revoke") == "nobody holds it; give a lock's path"
         assert why_not("revoke", "a.txt") is None
@@ -183,6 +204,21 @@ async def test_why_a_verb_cannot_be_used(open_console: OpenConsole) -> None:
         assert "Take the lock away: nobody holds it; give a lock's path" in console.toasts()
 
 
+async def test_a_lock_over_the_chosen_one_is_named_as_what_can_be_taken_away(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """Who waits for a file in a folder that somebody holds is not told that nobody holds it."""
+    source = demo_source(tmp_path)
+    async with open_console(source) as console:
+        call(source, calls.Lock, "unit", path="tests/")
+        call(source, calls.Lock, "auth-session", path="tests/unit.py")
+        await console.frame()
+        await console.press("2", "G")
+        reason = console.screen.why_not("revoke")
+        assert reason is not None
+        assert reason.startswith("unit holds tests/, which reaches here")
+
+
 def test_the_footer_belongs_to_the_place() -> None:
     """In the log, / finds; in the table, / filters."""
     log = [verb.id for verb in BUILT_IN.in_footer(("log", "anywhere"))]
@@ -192,10 +228,20 @@ def test_the_footer_belongs_to_the_place() -> None:
 
 @pytest.mark.parametrize(
     ("text", "first"),
-    [("st", "stop"), ("run", "stop-run"), ("retr", "retry"), ("copy", "copy"), ("fnlg", "find")],
+    [("st", "stop"), ("run", "stop-run"), ("retr", "retry"), ("copy", "copy"), ("fndlg", "find")],
 )
 def test_the_palette_ranks(text: str, first: str) -> None:
     """Beginnings of titles come first, then beginnings of words, then parts, then letters."""
     hits = [Hit(verb.id, "", verb.title, "") for verb in BUILT_IN]
     assert best(text, hits)[0].id == first
     assert best("", hits) == hits
+
+
+async def test_few_toasts_stand_at_once_and_each_once(open_console: OpenConsole) -> None:
+    """Slips do not cover what one looks at: the newest stand, the same one once."""
+    async with open_console() as console:
+        for name in ("k1", "k2", "k3", "k4", "k3"):
+            await console.command(f"log {name}")
+        await console.frame()
+        assert [text.split("'")[1] for text in console.toasts()] == ["k2", "k4", "k3"]
+        assert MOST_TOASTS == 3

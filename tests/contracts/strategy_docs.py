@@ -20,7 +20,7 @@ writes this from the code. How to write, check and install one is told in
 [plugins/README.md](../plugins/README.md).
 
 Every strategy is a plain value with a `name` (letters, digits, `-` and `_`) and one method; a load
-balancer may have two. What a method returns depends on its arguments alone. `anabranch plugins
+balancer may have several. What a method returns depends on its arguments alone. `anabranch plugins
 check` holds it to these:
 
 - **total**: it answers every view that an engine could show; it never raises.

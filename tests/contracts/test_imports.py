@@ -62,10 +62,17 @@ def own_modules() -> dict[str, Path]:
 
 FRONT_DOORS = {
     "to run and steer": "starting resuming host follower source requests feed preflight opening",
-    "what is kept of runs": "runs durations log_reading log_window reporting result_presence",
+    "a stream's terminal and workspace": "attaching entering reaching_layers",
+    "what is kept of runs": "runs disk_use durations reporting result_presence",
+    "what streams have written": "log_reading masking log_colours log_times log_window",
+    "by level, and of several": "log_index index_window",
+    "what streams have changed": "differences",
     "handlers": "handlers handler_book handler_output handler_waits",
     "how a run gets on": "vitals health guarded_strategies probing token_ledger pressure_samples",
+    "whether its state is whole": "integrity",
+    "what of a plan may be run": "trusting",
     "what is settled or mended from outside": "settling cleaning salvaging git_leftovers",
+    "what is given back": "caches removing retention",
     "for programs beside a run": "gateway.outside",
 }
 """The modules of the engine that the console may know, by what they are for."""

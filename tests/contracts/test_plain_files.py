@@ -11,7 +11,9 @@ WHOLE_FILES = {"read_bytes", "read_text", "copyfile", "copy2", "copytree"}
 SAFE_FLAGS = ("O_DIRECTORY", "O_EXCL", "_FOLDER", "_CREATE", "_WRITE")
 """A folder cannot make an open wait, and what is made anew is nobody else's."""
 REGULAR_BY_NATURE = {
+    "terminal_end.py": "a terminal of ours, through the process that has it open; never waited for",
     "process_table.py": "the kernel's own files, by the thousand, relative to an open /proc",
+    "namespace.py": "the kernel's own files, which stand for namespaces",
 }
 
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from anabranch.config import LoadedPlan, PlanErrors, parse_plan
 from anabranch.config.model import PlanFile
 from anabranch.config.not_yet import NOT_YET, NotYet
+from anabranch.config.outline_tables import StreamOutline
 from anabranch.config.problems import WarningCode
 
 ROOT = Path(__file__).parents[2]
@@ -43,19 +44,37 @@ EFFECTS = {
     "coordination.protocols": f"{CORE}registration.py::test_a_plan_can_switch_protocols_off",
     "coordination.tell_conflicts": f"{CORE}radar.py"
     "::test_both_sides_are_told_when_the_plan_or_the_operator_wants_it",
+    "coordination.fusion": f"{E2E}fusion.py::test_it_is_switched_off_by_one_line",
     "coordination.jobserver": f"{E2E}jobserver.py::test_makes_in_several_streams_share_one_machine",
+    "coordination.speculation": f"{E2E}speculation.py"
+    "::test_the_copy_of_a_straggler_wins_and_the_straggler_is_fenced",
     "coordination.isolation.workspace": f"{E2E}run.py"
     "::test_shared_streams_work_in_the_users_folder",
+    "coordination.isolation.method": f"{E2E}layers.py::test_they_bring_the_same_result_as_folders",
     "coordination.isolation.file_access": f"{CORE}locks.py"
     "::test_shared_files_are_held_against_nobody",
     "coordination.isolation.include_uncommitted": f"{E2E}run.py"
     "::test_uncommitted_work_can_be_the_base",
+    "coordination.isolation.include": f"{E2E}including.py"
+    "::test_streams_have_what_git_ignores_and_work_needs",
     "coordination.isolation.sensitive": f"{E2E}approval.py"
     "::test_what_others_run_or_obey_is_named_before_it_is_taken_over",
+    "coordination.isolation.max_disk": f"{CORE}disk.py"
+    "::test_nothing_new_starts_above_the_budget_and_what_runs_goes_on",
     "coordination.state_management.type": f"{CORE}shared_state.py"
     "::test_centralized_state_merges_nothing",
     "coordination.state_management.keep_versions": f"{CORE}shared_state.py"
     "::test_versions_that_are_not_there_are_refused_in_words",
+    "coordination.isolation.setup": f"{CORE}setups.py::test_a_command_waits_for_its_setup",
+    "coordination.isolation.setup_inputs": f"{E2E}setup.py"
+    "::test_what_a_setup_made_is_used_again_where_its_inputs_are_the_same",
+    "coordination.isolation.setup_timeout": f"{ENGINE}setups.py"
+    "::test_what_is_for_all_reaches_every_stream_that_says_nothing",
+    "coordination.isolation.teardown": f"{CORE}setups.py::test_a_teardown_is_owed_until_it_is_done",
+    "streams.*.setup": f"{ENGINE}setups.py"
+    "::test_a_stream_has_a_setup_of_its_own_in_its_own_folder_or_none",
+    "streams.*.teardown": f"{ENGINE}setups.py"
+    "::test_a_stream_has_a_setup_of_its_own_in_its_own_folder_or_none",
     "coordination.heartbeat.interval": f"{ENGINE}launching.py"
     "::test_a_stream_is_told_how_often_to_report",
     "coordination.heartbeat.timeout": f"{CORE}liveness.py"
@@ -74,8 +93,26 @@ EFFECTS = {
     "coordination.resources.on_excess": f"{CORE}resources.py"
     "::test_too_much_is_shown_then_told_then_ended",
     "coordination.resources.*": f"{CORE}resources.py::test_capacity_holds_and_all_is_given_back",
+    "streams.*.review": f"{CORE}reviews.py"
+    "::test_a_result_that_needs_a_review_is_merged_when_it_was_taken",
+    "streams.*.workspace": f"{ENGINE}templates.py"
+    "::test_a_stream_or_its_template_says_where_it_works",
+    "streams.*.hand_back": f"{CORE}reviews.py"
+    "::test_notes_are_a_message_or_only_a_file_for_a_command_that_starts_anew",
+    "convergence.*.review": f"{CORE}reviews.py::test_the_last_point_has_everybody_reviewed",
     "streams.*.command": f"{E2E}run.py::test_commands_run_as_they_are_written",
     "streams.*.depends_on": f"{E2E}run.py::test_results_flow_along_the_dependencies",
+    "streams.*.kind": f"{CORE}services.py"
+    "::test_it_is_ended_when_nobody_needs_it_and_the_run_converges",
+    "streams.*.restart": f"{CORE}services.py::test_it_is_started_again_as_the_plan_says",
+    "streams.*.ready.log": f"{ENGINE}service_readiness.py"
+    "::test_its_log_says_so_in_a_whole_line_or_the_beginning_of_one",
+    "streams.*.ready.command": f"{ENGINE}service_readiness.py"
+    "::test_its_command_succeeds_in_its_workspace_and_environment",
+    "streams.*.ready.port": f"{ENGINE}service_readiness.py::test_it_listens",
+    "streams.*.ready.http": f"{ENGINE}service_readiness.py::test_it_answers",
+    "streams.*.ready.timeout": f"{E2E}services.py"
+    "::test_one_that_is_never_ready_fails_with_what_was_seen",
     "streams.*.depends_on.*.condition": f"{E2E}run.py::test_conditions_and_windows",
     "streams.*.depends_on.*.capability": f"{CORE}registration.py"
     "::test_any_stream_with_the_capability_will_do",
@@ -89,6 +126,7 @@ EFFECTS = {
     "::test_a_tree_above_its_ceiling_is_ended_and_tried_again_alone",
     "streams.*.limits.cpu_cores": f"{E2E}ceilings.py"
     "::test_a_stream_runs_on_so_many_processors_and_others_on_theirs",
+    "streams.*.ports": f"{ENGINE}launching.py::test_a_stream_finds_its_ports_and_its_place",
     "streams.*.writes": f"{CORE}locks.py"
     "::test_a_write_on_a_held_path_keeps_the_result_from_the_merge",
     "streams.*.env": f"{E2E}run.py::test_commands_run_as_they_are_written",
@@ -98,6 +136,7 @@ EFFECTS = {
     "::test_the_balancer_orders_the_queue_and_priority_comes_first",
     "streams.*.optional": f"{CORE}scheduling.py"
     "::test_a_failure_that_does_not_count_lets_the_rest_run",
+    "streams.*.repeatable": f"{CORE}copies.py::test_there_is_no_copy",
     "streams.*.timeout": f"{E2E}run.py::test_a_timeout_ends_the_whole_tree",
     "streams.*.retries": f"{E2E}run.py"
     "::test_a_stream_that_fails_is_tried_again_as_often_as_the_plan_says",
@@ -159,9 +198,23 @@ EFFECTS = {
 }
 """For each key the test that shows its effect."""
 
+TEMPLATES = f"{ENGINE}templates.py::"
+OF_A_TEMPLATE = f"{TEMPLATES}test_each_key_of_a_template_is_a_key_of_its_streams"
+EFFECTS |= {
+    "streams.*.race": f"{E2E}race.py::test_one_of_three_is_adopted_and_the_others_are_kept",
+    "streams.*.paths": f"{ENGINE}cones.py::test_a_part_is_there_and_the_rest_is_not_removed",
+    "streams.*.template": OF_A_TEMPLATE,
+    "streams.*.prompt": OF_A_TEMPLATE,
+    "streams.*.values": OF_A_TEMPLATE,
+    "templates.*.values": f"{TEMPLATES}test_a_value_of_the_template_is_used"
+    "_until_a_stream_has_its_own",
+    "templates.*.description": f"{TEMPLATES}test_templates_are_listed_with_where_they_stand",
+}
+
 WORDS = {
     "coordination.max_parallel": "max_parallel",
     "coordination.isolation.workspace": "shared",
+    "coordination.isolation.method": "LAYERS",
     "coordination.isolation.file_access": "file_access",
     "coordination.state_management.type": "centralized",
     "coordination.state_management.keep_versions": "versions_kept",
@@ -175,52 +228,6 @@ WORDS = {
     "convergence.*.timeout": "timeout_seconds",
 }
 """What such a test must have in it, for some whose claim would be easy to make in vain."""
-
-
-def test_every_key_of_the_model_acts_or_is_said_not_to() -> None:
-    """No key is accepted in silence; no claim is about a key that is not there."""
-    keys = set(keys_of(PlanFile))
-    said = {key for key in keys if any(_is_at(row, key) for row in NOT_YET)}
-    assert keys - said - set(EFFECTS) == set(), "a new key needs a test of its effect, or a warning"
-    assert set(EFFECTS) - keys == set()
-    only_some_values = {".".join(row.key) for row in NOT_YET if row.values}
-    assert said & set(EFFECTS) <= only_some_values
-
-
-@pytest.mark.parametrize("key", EFFECTS)
-def test_the_effect_of_a_key_is_shown_by_a_test_that_exists(key: str) -> None:
-    """The claim names a test, and the test is about it."""
-    source = _tests().get(EFFECTS[key])
-    assert source is not None, f"{EFFECTS[key]} is not there"
-    assert WORDS.get(key, "") in source
-
-
-@pytest.mark.parametrize("row", NOT_YET, ids=lambda row: f"{row.key[-1]}-{row.answer}")
-def test_a_key_without_effect_is_said_to_have_none(row: NotYet) -> None:
-    """With the code that scripts look for, or as an error where ignoring it would run wrongly."""
-    for value in row.values or _any_value(row.key):
-        loaded = parse_plan(_plan_with(row.key, value))
-        if row.answer == "refuse":
-            assert isinstance(loaded, PlanErrors)
-            assert any("not supported by this version" in e.message for e in loaded.errors)
-        else:
-            assert isinstance(loaded, LoadedPlan), loaded
-            (found,) = [w for w in loaded.warnings if w.code == "no-effect-yet"]
-            assert ".".join(map(str, found.path)) == ".".join(row.key).replace("*", "a")
-
-
-def test_a_key_of_a_new_kind_is_found() -> None:
-    """The walk through the model sees tables in lists, in maps and behind unions."""
-    keys = set(keys_of(PlanFile))
-    assert {"streams.*.depends_on.*.capability", "streams.*.each.glob"} <= keys
-    assert {"coordination.resources.*", "convergence.*.options"} <= keys
-    assert len(keys) >= 60
-
-
-def test_every_warning_of_check_is_documented() -> None:
-    """By the code that scripts look for."""
-    document = (ROOT / "docs" / "plan.md").read_text("utf-8")
-    assert [code for code in get_args(WarningCode) if f"`{code}`" not in document] == []
 
 
 # --- the model --------------------------------------------------------------------------------
@@ -269,16 +276,71 @@ def _is_at(row: NotYet, key: str) -> bool:
     return key == path or key.startswith(f"{path}.")
 
 
+EFFECTS |= {f"templates.*.{key}": OF_A_TEMPLATE for key in keys_of(StreamOutline)}
+
+
+def test_every_key_of_the_model_acts_or_is_said_not_to() -> None:
+    """No key is accepted in silence; no claim is about a key that is not there."""
+    keys = set(keys_of(PlanFile))
+    said = {key for key in keys if any(_is_at(row, key) for row in NOT_YET)}
+    assert keys - said - set(EFFECTS) == set(), "a new key needs a test of its effect, or a warning"
+    assert set(EFFECTS) - keys == set()
+    only_some_values = {".".join(row.key) for row in NOT_YET if row.values}
+    assert said & set(EFFECTS) <= only_some_values
+
+
+@pytest.mark.parametrize("key", EFFECTS)
+def test_the_effect_of_a_key_is_shown_by_a_test_that_exists(key: str) -> None:
+    """The claim names a test, and the test is about it."""
+    source = _tests().get(EFFECTS[key])
+    assert source is not None, f"{EFFECTS[key]} is not there"
+    assert WORDS.get(key, "") in source
+
+
+@pytest.mark.parametrize("row", NOT_YET, ids=lambda row: f"{row.key[-1]}-{row.answer}")
+def test_a_key_without_effect_is_said_to_have_none(row: NotYet) -> None:
+    """With the code that scripts look for, or as an error where ignoring it would run wrongly."""
+    for value in row.values or _any_value(row.key):
+        loaded = parse_plan(_plan_with(row.key, value))
+        if row.answer == "refuse":
+            assert isinstance(loaded, PlanErrors)
+            assert any("not supported by this version" in e.message for e in loaded.errors)
+        else:
+            assert isinstance(loaded, LoadedPlan), loaded
+            (found,) = [w for w in loaded.warnings if w.code == "no-effect-yet"]
+            assert ".".join(map(str, found.path)) == ".".join(row.key).replace("*", "a")
+
+
+def test_a_key_of_a_new_kind_is_found() -> None:
+    """The walk through the model sees tables in lists, in maps and behind unions."""
+    keys = set(keys_of(PlanFile))
+    assert {"streams.*.depends_on.*.capability", "streams.*.each.glob"} <= keys
+    assert {"coordination.resources.*", "convergence.*.options"} <= keys
+    assert len(keys) >= 60
+
+
+def test_every_warning_of_check_is_documented() -> None:
+    """By the code that scripts look for."""
+    document = (ROOT / "docs" / "plan.md").read_text("utf-8")
+    assert [code for code in get_args(WarningCode) if f"`{code}`" not in document] == []
+
+
 # --- examples ---------------------------------------------------------------------------------
 
 
 def _any_value(key: tuple[str, ...]) -> tuple[object, ...]:
-    values: dict[str, object] = {"each": ["x"], "sync_interval": 60, "max_parallel": 2}
+    values: dict[str, object] = {
+        "each": ["x"],
+        "sync_interval": 60,
+        "max_parallel": 2,
+    }
     return (values[key[-1]],)
 
 
 def _plan_with(key: tuple[str, ...], value: object) -> str:
     document: dict[str, Any] = {"version": 1, "streams": {"a": {"command": "true"}}}
+    if key[0] == "templates":
+        document["templates"] = {"a": {"command": "true"}}
     table = document
     for part in key[:-1]:
         table = table.setdefault("a" if part == "*" else part, {})

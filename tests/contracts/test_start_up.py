@@ -15,7 +15,17 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("textual", "pydantic", "asyncio", "watchdog", "psutil")
 
 
-READING = ["status", "streams", "runs", "report", "locks", "state", "messages", "convergence"]
+READING = [
+    "status",
+    "streams",
+    "runs",
+    "report",
+    "locks",
+    "state",
+    "messages",
+    "convergence",
+    "attention",
+]
 
 
 @pytest.mark.parametrize("name", READING)

@@ -23,6 +23,7 @@ from anabranch.core.plans.plan import Plan
 from anabranch.core.promises.invariants import broken_promises
 from anabranch.plugins import load_plugins
 from anabranch.testing import plan_of, stream
+from anabranch.testing.port_book import own_ports
 
 STRATEGIES = load_plugins().strategies
 OPERATOR = "operator"
@@ -87,7 +88,14 @@ class Talk:
     def starts(self, name: str) -> None:
         """Let an admitted stream's process start."""
         key = self._current(name)
-        self._step(inputs.WorkspaceReady(path="/w", start_commit="c", start_tree="t", **key))
+        made = inputs.WorkspaceReady(
+            path="/w",
+            start_commit="c",
+            start_tree="t",
+            ports=own_ports(self.state, key["stream"], key["attempt"]),
+            **key,
+        )
+        self._step(made)
         self._step(inputs.ProcessStarted(pid=1, holder_pid=1, log="l", happened_at=self.now, **key))
 
     def ends(self, name: str, exit_code: int = 0) -> None:

@@ -48,7 +48,7 @@ def test_one_without_options_takes_none() -> None:
     assert isinstance(found, PlanErrors)
     (error,) = found.errors
     assert error.message == "`longest-first` takes no options"
-    assert error.hint == "these take some: affinity"
+    assert error.hint == "these take some: affinity, work-stealing"
     assert isinstance(load("{}", "longest-first"), LoadedPlan)
 
 

@@ -10,7 +10,7 @@ from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
-from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.outcome import NotYet, Refusal
 from anabranch.testing import ByHand, point, stream
 from anabranch.testing.by_hand import conflict_of
 from tests.core.given import given
@@ -103,6 +103,12 @@ def _merging() -> ByHand:
     return run
 
 
+def _failed() -> ByHand:
+    run = given(stream("a"))
+    run.fail("a")
+    return run
+
+
 def _converged(*, approve: bool = False) -> ByHand:
     run = given(stream("a"), stream("b", optional=True), approve=approve)
     run.succeed("a")
@@ -126,7 +132,14 @@ REFUSALS: list[tuple[Callable[[], ByHand], Callable[[ByHand], object], str, str]
     (_running, lambda r: r.retry("x"), "there is no stream 'x' in this run", "its streams: a, b"),
     (_running, lambda r: r.retry("a"), "a is running", "stop it first, then retry it"),
     (_running, lambda r: r.retry("b"), "b is waiting", "stop it first, then retry it"),
-    (_running, lambda r: r.approve(), "the run is running", "only a converged run can be approved"),
+    (
+        *(_running, lambda r: r.approve(), "the run is running"),
+        "only a converged run can be approved: it converges once its streams are over",
+    ),
+    (
+        *(_failed, lambda r: r.approve(), "the run is failed"),
+        "only a converged run can be approved: anabranch resume r tries again what did not succeed",
+    ),
     (_stopping, lambda r: r.stop("a"), "a is already being stopped", "stopped by you"),
     (_capturing, lambda r: r.stop("a"), "a has ended; its work is being kept", "wait a moment"),
     (
@@ -167,7 +180,9 @@ def test_a_command_that_makes_no_sense_is_refused_with_a_reason_and_a_next_step(
     run = given_run()
     before = run.state
     when(run)
-    assert run.refusal == Refusal(reason, hint)
+    assert run.refusal is not None
+    assert (run.refusal.reason, run.refusal.hint) == (reason, hint)
+    assert isinstance(run.refusal, NotYet) == (hint == "try again in a moment")
     assert run.state is before
 
 

@@ -15,7 +15,8 @@ from anabranch.core import inputs
 from anabranch.core.deciding.points.endings import left_out, why_not_converged
 from anabranch.core.effects import WakeAt
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.model.state import Approval, Point, PointPhase
+from anabranch.core.model.approval import Approval
+from anabranch.core.model.state import Point, PointPhase
 from anabranch.core.strategies import (
     Abandon,
     Checkpoint,

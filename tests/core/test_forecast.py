@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from anabranch.core.ids import StreamId
 from anabranch.core.plans.forecast import LATE_SHARE, Forecast, Standing, expected_rest, forecast
 from anabranch.core.plans.graph import estimated_seconds, lower_bound_seconds
 from anabranch.core.plans.network import network_of, waiters_of
 from anabranch.core.plans.plan import Plan
-from anabranch.testing import plan_of, stream
+from anabranch.core.views.outlook import rest_of, with_outlook
+from anabranch.testing import ByHand, plan_of, stream
+from tests.core.given import STRATEGIES
 
 A, B, C, D = (StreamId(name) for name in "abcd")
 DIAMOND = plan_of(
@@ -106,3 +110,31 @@ def test_who_waits_is_counted_through_others_and_points() -> None:
         stream("d"),
     )
     assert waiters_of(network_of(through)) == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("tty", "basis", "worked", "is_told"),
+    [
+        (False, "guessed", 1.0, True),
+        (False, "guessed", 10.0, False),
+        (False, "learned", 12.0, True),
+        (True, "guessed", 1.0, False),
+        (True, "learned", 1.0, True),
+    ],
+)
+def test_no_end_is_foretold_that_nobody_can_know(
+    tty: bool, basis: Literal["guessed", "learned"], worked: float, is_told: bool
+) -> None:
+    one = stream("a", tty=tty, estimate_seconds=10.0, estimate_basis=basis)
+    hand = ByHand(plan_of(one), STRATEGIES)
+    hand.run("a")
+    now = (hand.stream("a").started_at or 0.0) + worked
+    assert (rest_of(hand.state, now) is not None) == is_told
+    assert (with_outlook({"streams": []}, hand.state, now)["expected_end"] is not None) == is_told
+
+
+def test_an_open_run_whose_streams_are_over_ends_when_somebody_says_so() -> None:
+    hand = ByHand(replace(plan_of(stream("a")), is_open=True), STRATEGIES)
+    hand.succeed("a")
+    assert not hand.state.has_ended
+    assert rest_of(hand.state, 9.0) is None

@@ -19,10 +19,10 @@ from anabranch.core.plans.graph import (
     lower_bound_seconds,
     never_startable,
     slack,
-    upward_rank,
     waves,
 )
 from anabranch.core.plans.plan import Dependency, DependencyCondition, Plan, PointPlan, StreamPlan
+from anabranch.core.plans.topology import Topology
 
 
 def stream(
@@ -170,12 +170,12 @@ def test_the_estimate_lies_between_the_lower_bound_and_twice_of_it(whole: Plan, 
     assert bound - 1e-6 <= estimated_seconds(whole, slots) <= 2 * bound + 1e-6
 
 
-def test_the_upward_rank_counts_the_longest_way_to_the_end() -> None:
+def test_a_path_counts_the_longest_way_to_the_end() -> None:
     """A stream's own estimate is part of it."""
     whole = plan(
         stream("a", seconds=2), stream("b", "a", seconds=3), stream("c", "a"), stream("d", "b", "c")
     )
-    assert upward_rank(whole) == {"a": 6, "b": 4, "c": 2, "d": 1}
+    assert Topology(whole).path_seconds == {"a": 6, "b": 4, "c": 2, "d": 1}
     assert slack(whole) == {"a": 0, "b": 0, "c": 2, "d": 0}
 
 
@@ -249,7 +249,7 @@ def test_descendants_come_in_plan_order_without_the_stream_itself() -> None:
 def test_ten_thousand_streams_in_one_chain_are_answered_at_once() -> None:
     """Nothing recurses and nothing is quadratic."""
     whole = plan(stream("s0"), *(stream(f"s{at}", f"s{at - 1}") for at in range(1, 10_000)))
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert len(waves(whole)) == 10_000
     assert critical_path(whole)[1] == 10_000
     assert estimated_seconds(whole, 8) == 10_000
@@ -257,13 +257,13 @@ def test_ten_thousand_streams_in_one_chain_are_answered_at_once() -> None:
     edges = {each.id: [edge.stream for edge in each.depends_on] for each in whole.streams}
     edges[StreamId("s0")] = [StreamId("s9999")]
     assert [len(cycle) for cycle in find_cycles(edges)] == [10_000]
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 def test_a_point_between_thousands_of_streams_stays_cheap() -> None:
     """Five thousand who wait for five thousand need no edge for every pair."""
     first = [stream(f"a{at}", converge="p") for at in range(5_000)]
     second = [stream(f"b{at}", ("a0", "converged")) for at in range(5_000)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert [len(wave) for wave in waves(plan(*first, *second))] == [5_000, 5_000]
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10

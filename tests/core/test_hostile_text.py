@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.hostile_text import json_text
+from anabranch.hostile_text import escape_for_terminal, json_text
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -31,3 +32,16 @@ def test_json_escapes_what_would_act_on_a_terminal() -> None:
 
 def test_a_path_that_is_not_utf8_can_be_told_as_json() -> None:
     assert json.loads(json_text({"caf\udce9": ["\udcff"]})) == {"caf\\xe9": ["\\xff"]}
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("\x1b[2GDo\x1b[5Gyou\x1b[9Gproceed?", " Do you proceed?"),
+        ("a\x1b[Cb\x9b3Cc", "a b c"),
+        ("a\x1b[1Gb\x1b[Gc\x1bCd\x1b[2Ke\x1b[31mf", "abcdef"),
+        ("\x1b]0;ABC\x07x", "x"),
+    ],
+)
+def test_words_that_a_program_puts_apart_by_moving_stay_apart(written: str, shown: str) -> None:
+    assert escape_for_terminal(written) == shown

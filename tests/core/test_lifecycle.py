@@ -24,7 +24,7 @@ from tests.core.given import given
 
 STREAM_EVENTS = ev.event_types(ev.StreamEvent)
 CONTRACT_STATES = {
-    *("waiting", "queued", "starting", "running", "stalled", "recovering"),
+    *("waiting", "queued", "starting", "setting_up", "running", "stalled", "recovering"),
     *("succeeded", "failed", "skipped", "quarantined", "stopped"),
 }
 A = StreamId("a")
@@ -62,6 +62,12 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.WorkspacePrepared: ev.WorkspacePrepared(
         A, attempt=1, path="/w", start_commit="c", start_tree="t"
     ),
+    ev.SetupStarted: ev.SetupStarted(A, attempt=1, pid=2, holder_pid=3, log="log", happened_at=1.0),
+    ev.SetupFinished: ev.SetupFinished(
+        A, attempt=1, exit_code=0, signal=None, seconds=1.0, failure="", happened_at=2.0
+    ),
+    ev.TeardownRequested: ev.TeardownRequested(A, attempt=1),
+    ev.TeardownFinished: ev.TeardownFinished(A, attempt=1, exit_code=0, seconds=1.0, failure=""),
     ev.StreamStarted: ev.StreamStarted(
         A, attempt=1, pid=2, holder_pid=3, log="log", happened_at=1.0
     ),
@@ -82,12 +88,28 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
         A, attempt=1, commit="c", tree="t", files_changed=1, ref="ref"
     ),
     ev.PartialCaptured: ev.PartialCaptured(A, attempt=1, commit="c", ref="ref", files_changed=1),
+    ev.StreamCopied: ev.StreamCopied(
+        A,
+        attempt=2,
+        of=1,
+        elapsed_seconds=9.0,
+        long_seconds=8.0,
+        idle_slots=1,
+        slot=2,
+        incarnation=1,
+        amounts={},
+    ),
+    ev.CommitGranted: ev.CommitGranted(A, attempt=2, over=1, reason="first"),
+    ev.CopyTookOver: ev.CopyTookOver(A, attempt=2, of=1, reason="exit 1"),
+    ev.AttemptFenced: ev.AttemptFenced(A, attempt=2, reason="late"),
+    ev.CopyEnded: ev.CopyEnded(A, attempt=2, reason="late"),
     ev.RetryScheduled: ev.RetryScheduled(A, attempt=1, retry_at=2.0, reason="again"),
     ev.StreamSucceeded: ev.StreamSucceeded(A, attempt=1, reason="exit 0"),
     ev.StreamFailed: ev.StreamFailed(A, attempt=1, reason="exit 1"),
     ev.StreamSkipped: ev.StreamSkipped(A, reason="no need"),
     ev.StreamStopped: ev.StreamStopped(A, reason="by you"),
     ev.StreamQuarantined: ev.StreamQuarantined(A, reason="left out"),
+    ev.StreamPassedOver: ev.StreamPassedOver(A, point=PointId("p"), reason="not adopted"),
     ev.StreamBlocked: ev.StreamBlocked(A, reason="conflict"),
     ev.StreamRequeued: ev.StreamRequeued(A, reason="again"),
     ev.RecaptureRequested: ev.RecaptureRequested(A, reason="solved"),
@@ -100,6 +122,17 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
         builds_on=(),
         reason="no",
     ),
+    ev.ReviewTaken: ev.ReviewTaken(A, attempt=1, commit="c"),
+    ev.WorkHandedBack: ev.WorkHandedBack(
+        A, attempt=1, commit="c", tree="t", start_commit="b", start_tree="s", note="again"
+    ),
+    ev.NoteAdded: ev.NoteAdded(A, note=ev.ReviewNote(path="f.txt", text="why")),
+    ev.NoteRemoved: ev.NoteRemoved(A, note=1),
+    ev.PromptFound: ev.PromptFound(A, attempt=1, text="sure?", since=1.0),
+    ev.PromptGone: ev.PromptGone(A, attempt=1),
+    ev.InputRequested: ev.InputRequested(A, attempt=1, request="r", text="yes"),
+    ev.InputSent: ev.InputSent(A, attempt=1, input=1, verdict="delivered", evidence="read"),
+    ev.StreamLookedAt: ev.StreamLookedAt(A, attempt=1),
     ev.StreamStalled: ev.StreamStalled(A, attempt=1, verdict="stalled", evidence="silence"),
     ev.RecoveryStarted: ev.RecoveryStarted(
         A,
@@ -120,6 +153,8 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
         stream=A, attempt=Attempt(1), handler=3, reason="r"
     ),
     ev.HandlersAskedLate: ev.HandlersAskedLate(A, attempt=Attempt(1), requests=(Seq(2),)),
+    ev.ServiceReady: ev.ServiceReady(A, attempt=1, evidence="e"),
+    ev.ServiceLetGo: ev.ServiceLetGo(A, attempt=1, reason="r"),
     ev.HandlerRecoveryPassedOn: ev.HandlerRecoveryPassedOn(
         stream=A, attempt=Attempt(1), handler=3, request=Seq(2)
     ),
@@ -148,7 +183,9 @@ def test_folding_is_total() -> None:
         for kind in kinds:
             after = evolve(after, ev.Recorded(after.seq + 1, 1.0, 1, ONE_OF_EACH[kind]))
         assert after.seq == state.seq + 2
-        assert after.counts.active == sum(s.is_active for s in after.streams.values())
+        copies = [copy.run for copy in after.copies.values()]
+        attempts = (*after.streams.values(), *copies)
+        assert after.counts.active == sum(attempt.is_active for attempt in attempts)
 
 
 def test_every_phase_is_reached() -> None:
@@ -180,7 +217,8 @@ def test_every_phase_can_come_to_an_end(phase: Phase) -> None:
 def test_only_asking_again_leads_out_of_an_end() -> None:
     """What has ended goes on only when somebody wants it, or when it is left out of a merge."""
     ways_out = {event for before, event in TRANSITIONS if before in ENDED}
-    assert ways_out == {ev.StreamRequeued, ev.RecaptureRequested, ev.StreamQuarantined}
+    left_out = {ev.StreamQuarantined, ev.StreamPassedOver}
+    assert ways_out == {ev.StreamRequeued, ev.RecaptureRequested, *left_out}
 
 
 def test_active_and_ended_phases_do_not_overlap() -> None:

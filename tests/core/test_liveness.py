@@ -13,10 +13,11 @@ from anabranch.core import inputs
 from anabranch.core.calls import Caller, Heartbeat, Renew, StateSet
 from anabranch.core.deciding.streams.heartbeats import MOST_NEWS, NEWS_SECONDS
 from anabranch.core.ids import StreamId
+from anabranch.core.plans.plan import AskPlan
 from anabranch.core.views.projections import status, wall_time
 from anabranch.engine.interference import Interference
 from anabranch.engine.liveness import LivenessWatch, Signs, judge
-from anabranch.engine.process_table import MachineLoad
+from anabranch.engine.machine_memory import MachineMemory
 from anabranch.engine.usage import UsageWatch
 from anabranch.engine.vitals import Vitals
 from anabranch.testing import plan_of, stream
@@ -81,7 +82,8 @@ class Watching:
 
     def __init__(self, **plan: Any) -> None:
         self.clock = FakeClock()
-        self.crew = Crew(plan=plan_of(stream("a", **plan)))
+        job = (stream("job"),) if plan.get("kind") == "service" else ()  # it has to be needed
+        self.crew = Crew(plan=plan_of(stream("a", **plan), *job))
         self.crew.starts("a")
         self.watch = LivenessWatch(self.clock, Interference(self.clock))
         self.vitals = Vitals(StreamId("a"), 1, alive=True)
@@ -121,6 +123,29 @@ def test_only_the_turns_reach_the_engine() -> None:
         ev.StreamStalled,
         ev.StreamProgressed,
     ]
+
+
+def test_a_service_may_be_silent_unless_it_has_said_that_it_would_not() -> None:
+    watching = Watching(**FAST, kind="service")
+    assert not watching.ticks(100, last_output_at=1.0)
+    watching.beats()
+    watching.ticks(30)
+    (event,) = watching.crew.events(ev.StreamStalled)
+    assert "last heartbeat" in event.evidence
+
+
+def test_nobody_is_ended_under_a_persons_hands() -> None:
+    """While somebody is attached to its terminal a silent stream is not stalled, but afterwards."""
+    watching = Watching(**FAST, tty=True, ask=AskPlan(line="?"))
+    watching.watch.is_visited = lambda stream, attempt: True
+    (news,) = watching.ticks(100, last_output_at=1.0)
+    assert isinstance(news, inputs.LivenessSeen)
+    assert news.verdict == "unclear"
+    assert "a person is attached" in news.evidence
+    watching.watch.is_visited = lambda stream, attempt: False
+    (news,) = watching.ticks(3)
+    assert isinstance(news, inputs.LivenessSeen)
+    assert news.verdict == "stalled"
 
 
 def test_what_was_never_heard_is_a_state_of_its_own() -> None:
@@ -425,13 +450,12 @@ def test_the_machines_load_is_told_when_it_matters() -> None:
     """First, when it moved by a share of the whole, and when it crosses the floor."""
     crew = Crew("a")
     crew.measures(cpu_cores=2, memory_mb=8000)
-    free = [4000]
-    watch = UsageWatch(lambda: MachineLoad(2, 0.0, free[0] << 20, 8000 << 20, 0.0))
+    watch = UsageWatch()
     found = []
-    for free[0] in (4000, 3990, 3900, 3500, 450, 399, 398, 401):
-        for fact in watch.look(crew.state, {}):
+    for free in (4000, 3990, 3900, 3500, 450, 399, 398, 401):
+        for fact in watch.look(crew.state, {}, MachineMemory(free, 8000)):
             crew._step(fact)
-            found.append(free[0])
+            found.append(free)
     assert found == [4000, 3500, 450, 399, 401]
 
 
@@ -439,11 +463,11 @@ def test_a_stream_above_its_grant_is_told_until_it_is_below() -> None:
     """Memory at once; processors on average over some ticks."""
     crew = Crew(plan=plan_of(stream("a", resources={"memory_mb": 100, "cpu_cores": 1})))
     crew.starts("a")
-    watch = UsageWatch(lambda: MachineLoad(2, 0.0, 1 << 32, 1 << 33, 0.0))
+    watch = UsageWatch()
 
     def looks(megabytes: int, percent: float) -> int:
         vitals = Vitals(StreamId("a"), 1, memory_bytes=megabytes << 20, cpu_percent=percent)
-        found = watch.look(crew.state, {StreamId("a"): vitals})
+        found = watch.look(crew.state, {StreamId("a"): vitals}, MachineMemory(4096, 8192))
         for fact in found:
             crew._step(fact)
         return sum(isinstance(f, inputs.UsageSeen) for f in found)

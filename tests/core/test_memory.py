@@ -331,6 +331,28 @@ def test_who_is_told_to_stop_or_is_of_an_older_attempt_is_nobodys_victim() -> No
     assert ends(run, "a")[-1] == "run_stopped" or run.phase("a") == "stopped"
 
 
+def test_the_width_leaves_room_for_what_it_asks_for() -> None:
+    """Of its name nothing was learned, and of its plan nothing is known."""
+    run = given(stream("a"), stream("b"), stream("c"), max_parallel=4, is_adaptive=True)
+    run.run("a", "b", "c")
+    sees(run, is_short=True, a=900, b=100, c=100)
+    ends(run, "a")
+    run.at(1.0)
+    assert run.phase("a") == "queued"
+    pressure = inputs.PressureSeen(
+        memory_available_mb=1500.0,
+        memory_total_mb=16_000.0,
+        growing_mb=0.0,
+        largest_mb=100.0,
+        cores=2,
+        busy=0.1,
+        own=0.1,
+    )
+    run.give(pressure)
+    assert run.state.max_parallel == 2
+    assert "the next one takes about 900" in run.state.width.changes[-1].reason
+
+
 def test_it_asks_for_no_more_than_there_is() -> None:
     """What never fits would be skipped."""
     run = given(stream("a", limits={"memory_mb": 200}), resources={"memory_mb": 250})

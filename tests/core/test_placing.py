@@ -19,7 +19,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.streams.placing import PATIENCE_SECONDS, placing_view
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.slots import Slot
 from anabranch.core.plans.plan import Plan, StreamPlan
 from anabranch.core.strategies import (
@@ -104,6 +104,25 @@ def test_it_is_shown_the_whole_queue_the_slots_and_what_runs() -> None:
     assert (slots[2].last, slots[2].last_capabilities) == ("a", ("web",))
     assert (slots[2].leases, slots[2].busy_seconds) == (1, 10.0)
     assert (slots[1].leases, slots[1].last) == (0, None)
+
+
+def test_it_is_shown_what_is_free_of_what_the_queue_asks_for() -> None:
+    """Of nothing else; and of what a stream asks for only since it ran out of memory."""
+    made = Made(lambda view: [Placement(view.queue[0].stream, 1, "so")])
+    members = (
+        stream("a", limits={"memory_mb": 200.0}),
+        stream("b", "a", resources={"tokens": 1.0}),
+    )
+    run = begun(plan_of(*members, resources={"memory_mb": 5000.0, "tokens": 3.0}), made)
+    assert made.views[-1].free == {}
+    run.run("a")
+    run.give(inputs.MemorySeen(uses=(inputs.MemoryUse(StreamId("a"), Attempt(1), 300.0),)))
+    run.exited("a", code=None, signal=9)
+    run.kept("a")
+    run.at(1.0)
+    assert made.views[-1].free == {"memory_mb": 5000.0}
+    run.succeed("a")
+    assert made.views[-1].free == {"tokens": 3.0}
 
 
 def test_the_seed_is_of_the_run_and_of_the_turn() -> None:

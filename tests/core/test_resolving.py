@@ -14,9 +14,11 @@ from anabranch.core.events.conflicts import Choice
 from anabranch.core.folds.inheritance import to_inherit
 from anabranch.core.folds.resolutions import key_of, open_conflicts, undecided
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.outcome import NotYet, Refusal
+from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.model.state import PointPhase
 from anabranch.core.plans.plan import ConflictPolicy
+from anabranch.core.views.conflicts import decisions_of
 from anabranch.testing import ByHand, point, stream
 from tests.core.given import given
 
@@ -247,3 +249,124 @@ def test_a_resolver_that_is_late_changes_nothing() -> None:
     assert not run.state.resolutions
     events = [type(r.event) for r in run.records]
     assert ev.ResolverEnded not in events
+
+
+# --- taken back ----------------------------------------------------------------------------------
+
+
+def take_back(run: ByHand, *resolutions: Resolution) -> list[str]:
+    return run.give(inputs.ReopenConflict(resolutions=resolutions))
+
+
+def refused(run: ByHand) -> str:
+    """Return why the decision about the usual path is not taken back."""
+    before = run.state
+    assert take_back(run, decided(path_of())) == []
+    assert run.state is before
+    assert run.refusal is not None
+    assert run.refusal.hint
+    return run.refusal.reason
+
+
+def test_the_last_decision_is_taken_back_though_it_was_merged_at_once() -> None:
+    """The run goes on, finds the conflict again, and waits; decided otherwise it is merged so."""
+    run = blocked()
+    resolve(run, decided(path_of(), "one"))
+    run.merged()
+    assert run.state.phase == "converged"
+    (made,) = decisions_of(run.state)
+    assert (made.by, made.point, made.streams) == ("operator", "final", (A, B))
+    words = take_back(run, made.resolution)
+    assert words[:3] == ["conflict_reopened final", "run_reopened", "convergence_reopened final"]
+    assert words[-1] == "convergence_started final"
+    assert decisions_of(run.state) == []
+    does_not_merge(run)
+    assert run.state.phase == "needs_operator"
+    assert [c.streams for _, c in open_conflicts(run.state)] == [(A, B)]
+    resolve(run, decided(path_of(), "other"))
+    run.merged()
+    assert run.state.phase == "converged"
+    assert [m.resolution.blob for m in decisions_of(run.state)] == ["other"]
+
+
+def test_a_decision_beside_one_that_waits_is_taken_back_without_a_merge() -> None:
+    run = given(stream("a"), stream("b"), point("final"))
+    run.succeed("a", "b")
+    does_not_merge(run, path_of(), path_of("g.txt"))
+    resolve(run, decided(path_of()))
+    assert take_back(run, decided(path_of())) == ["conflict_reopened final"]
+    ((_, conflict),) = open_conflicts(run.state)
+    assert undecided(run.state, conflict) == conflict.paths
+
+
+def test_what_was_merged_beside_another_conflict_is_merged_anew() -> None:
+    """Of two conflicts one is decided: the point tries again, and still waits for the other."""
+    run = given(stream("a"), stream("b"), stream("c"), point("final"))
+    run.succeed("a", "b", "c")
+    does_not_merge(run)
+    known = run.state.points[FINAL]
+    resolve(run, decided(path_of()))
+    does_not_merge(run, path_of("g.txt"))
+    assert run.state.points[FINAL].phase is PointPhase.BLOCKED
+    words = take_back(run, decided(path_of()))
+    assert words[:3] == ["conflict_reopened final", "run_reopened", "convergence_reopened final"]
+    assert run.state.points[FINAL].merging == known.merging
+
+
+def test_what_was_approved_or_is_being_approved_stays_decided() -> None:
+    run = blocked()
+    resolve(run, decided(path_of()))
+    run.merged()
+    run.give(inputs.ApproveRun())
+    assert "on its way" in refused(run)
+    assert isinstance(run.refusal, NotYet)
+    run.give(inputs.ApprovalDone(branch="main", commit="m", message="it is on main"))
+    assert "on your branch already" in refused(run)
+
+
+def test_what_a_stream_has_started_from_stays_decided() -> None:
+    """Both sides are in its workspace. Before it has begun, nothing was built on it."""
+    run = given(stream("a"), stream("b"), stream("c", "a", "b"), max_parallel=1)
+    run.succeed("a", "b")
+    halted = Conflict(streams=(A, B), paths=(path_of(),), halts=StreamId("c"))
+    about = run.stream("c")
+    run.give(
+        inputs.WorkspaceConflicted(
+            stream=about.id, attempt=about.attempt, conflict=halted, cause=about.cause
+        )
+    )
+    resolve(run, decided(path_of()))
+    assert "c has started from what was decided" in refused(run)
+    run.succeed("c")
+    run.merged()
+    assert "c has started from what was decided" in refused(run)
+
+
+def test_nothing_is_taken_back_while_results_are_merged_or_where_nothing_was_decided() -> None:
+    run = blocked()
+    assert "nothing was decided" in refused(run)
+    resolve(run, decided(path_of()))
+    assert "being merged" in refused(run)
+
+
+@pytest.mark.parametrize("policy", ["quarantine", "stop"])
+def test_a_point_that_asks_nobody_is_not_opened_for_it(policy: ConflictPolicy) -> None:
+    """It would leave work out instead of asking; its resolver has decided."""
+    run = given(stream("a"), stream("b"), point("final", on_conflict=policy, resolver="settle"))
+    run.succeed("a", "b")
+    does_not_merge(run)
+    run.give(
+        inputs.ResolverFinished(
+            point=FINAL, reason="exit 0", resolutions=(decided(path_of(), "r", "command"),)
+        )
+    )
+    run.merged()
+    (made,) = decisions_of(run.state)
+    assert made.by == "resolver"
+    assert "final asks nobody" in refused(run)
+
+
+def test_what_was_decided_survives_a_snapshot() -> None:
+    run = blocked()
+    resolve(run, decided(path_of()))
+    assert decode_state(encode_state(run.state)).decisions == run.state.decisions

@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anabranch.core import inputs
-from anabranch.core.calls import Lock, Unlock
-from anabranch.core.ids import StreamId
+from anabranch.core.calls import Lock, Unlock, Withdraw
+from anabranch.core.folds.gathering import with_waits_over
+from anabranch.core.folds.waiting import kept_waiting
+from anabranch.core.ids import Attempt, Seq, StreamId
+from anabranch.core.model.gathering import Arrival, Gathering
 from anabranch.core.plans.estimates import Sample
 from anabranch.core.views.accounting import processor_seconds
 from anabranch.core.views.samples import samples_of
+from anabranch.testing import plan_of, stream
 from tests.core.working import Crew
 
 
@@ -70,6 +76,49 @@ def test_a_wait_for_a_resource_is_not_work() -> None:
     assert learned(crew)["b"].work_seconds == 3.0
 
 
+def test_a_wait_at_a_point_is_not_work() -> None:
+    """One that brings its value and goes on works, whoever the others wait for."""
+    crew = Crew("a", "b", "c")
+    crew.now = 1.0
+    crew.arrives("a")
+    crew.now = 3.0
+    crew.arrives("b", wait=False)
+    crew.now = 8.0
+    crew.arrives("c")
+    crew.now = 10.0
+    for name in "abc":
+        crew.ends(name)
+    seconds = {name: sample.work_seconds for name, sample in learned(crew).items()}
+    assert seconds == {"a": 3.0, "b": 10.0, "c": 10.0}
+
+
+@pytest.mark.parametrize("is_abandoned", [True, False])
+def test_a_wait_at_a_point_that_was_given_up_was_one(is_abandoned: bool) -> None:
+    """It is over when it is given up; asked for again, it is another one."""
+    crew = Crew("a", "b")
+    ticket = str(crew.arrives("a").facts["ticket"])
+    crew.now = 2.0
+    crew.call(Withdraw, "a", ticket=ticket, is_abandoned=is_abandoned)
+    crew.now = 5.0
+    crew.arrives("a")
+    crew.now = 6.0
+    crew.arrives("b")
+    crew.now = 10.0
+    crew.ends("a")
+    assert learned(crew)["a"].work_seconds == 7.0
+
+
+@pytest.mark.parametrize(("attempt", "waited"), [(1, 3.0), (2, 0.0)])
+def test_what_another_attempt_waited_for_takes_nothing_from_this_one(
+    attempt: int, waited: float
+) -> None:
+    """Who ended well while a call of its own waited may be run once more in the same round."""
+    crew = Crew("a", "b")
+    arrival = Arrival(Seq(9), StreamId("a"), Attempt(attempt), "r", None, since=2.0, waits=True)
+    state = with_waits_over(crew.state, Gathering(arrivals=(arrival,)), Gathering(), 5.0)
+    assert state.streams[StreamId("a")].worked.waited == waited
+
+
 def test_what_is_held_for_want_of_room_does_not_work() -> None:
     crew = Crew("a")
     key: dict[str, Any] = {"stream": StreamId("a"), "attempt": 1}
@@ -92,6 +141,37 @@ def test_the_width_is_how_many_were_active_in_the_mean() -> None:
     crew.ends("a")
     widths = {name: sample.width for name, sample in learned(crew).items()}
     assert widths == {"c": 3.0, "b": 2.5, "a": 1.75}
+
+
+def test_the_width_is_that_of_ones_own_time() -> None:
+    """Whatever went on before it began; and who ends at once had nobody beside it."""
+    crew = Crew(plan=plan_of(stream("a"), stream("b"), stream("c"), max_parallel=3))
+    crew.starts("a")
+    crew.starts("c")
+    crew.ends("c")
+    crew.now = 4.0
+    crew.starts("b")
+    crew.now = 8.0
+    crew.ends("b")
+    assert learned(crew)["b"].width == 2.0
+    assert crew.state.streams[StreamId("c")].worked.width == 1.0
+
+
+SPANS = st.lists(
+    st.tuples(st.integers(0, 30), st.integers(0, 30)).map(lambda pair: tuple(sorted(pair))),
+    max_size=8,
+)
+
+
+@given(SPANS)
+def test_the_time_of_many_waits_is_that_of_their_union(spans: list[tuple[int, int]]) -> None:
+    """They are told as they end, also one that had begun before others that have ended."""
+    crew = Crew("a")
+    waiting = crew.state.streams[StreamId("a")]
+    for since, until in sorted(spans, key=lambda span: span[1]):
+        waiting = kept_waiting(waiting, float(since), float(until))
+    covered = {second for since, until in spans for second in range(since, until)}
+    assert waiting.worked.waited == len(covered)
 
 
 @pytest.mark.parametrize("code", [1, 3])

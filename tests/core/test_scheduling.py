@@ -170,6 +170,19 @@ def test_the_balancer_orders_the_queue_and_priority_comes_first() -> None:
     assert order == ["urgent", "long", "small"]
 
 
+def test_one_that_is_tried_again_goes_before_its_equals_that_have_not_run() -> None:
+    """It is ready since it was first: what fails for everybody is found out by few."""
+    run = given(*(stream(name, max_retries=1) for name in "abc"), max_parallel=1)
+    run.run("a")
+    run.at(20.0)
+    run.fail("a")
+    assert run.phases() == {"a": "retrying", "b": "preparing", "c": "queued"}
+    run.at(60.0)
+    assert [name for _, _, name in run.state.ready] == ["a", "c"]
+    run.succeed("b")
+    assert run.phases() == {"a": "preparing", "b": "succeeded", "c": "queued"}
+
+
 def test_plan_order_is_a_balancer_too() -> None:
     run = given(
         stream("small"), stream("long", estimate_seconds=9.0), max_parallel=1, balancer="plan-order"

@@ -545,16 +545,16 @@ def test_ten_thousand_versions_stay_quick() -> None:
     took = []
     for n in range(10_000):
         call = StateSet(caller=caller, request=f"r{n}", key=f"key {n % 500}", value={"n": n})
-        began = time.perf_counter()
+        began = time.thread_time()
         decision = decide(state, call, float(n), STRATEGIES)
-        took.append(time.perf_counter() - began)
+        took.append(time.thread_time() - began)
         assert isinstance(decision, Decision)
         state = decision.state
     assert median(took[-1_000:]) < 5 * median(took[:1_000])
-    began = time.perf_counter()
+    began = time.thread_time()
     for version in range(0, 10_000, 10):
         value_at(state, "key 7", version)
-    assert time.perf_counter() - began < 5 * sum(took[:1_000])
+    assert time.thread_time() - began < 5 * sum(took[:1_000])
     again = decode_state(encode_state(state))
     assert state_log(again) == state_log(state)
     assert values_at(again, 7_777) == values_at(state, 7_777)

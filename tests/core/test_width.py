@@ -11,7 +11,10 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.deciding.width import Seen, next_width
+from anabranch.core.deciding.width import Seen, next_width, seen_of
+from anabranch.core.ids import StreamId
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import RunPhase
 from anabranch.testing import plan_of, stream
 from tests.core.working import Crew
 
@@ -43,9 +46,14 @@ FULL = Seen(
         ({"shown_seconds": 0.5}, {}, None, ""),
         ({"active": 3}, {}, None, ""),
         ({"ready": 0}, {}, None, ""),
+        ({"width": 4, "active": 6, "ready": 0}, {}, None, ""),
         ({"ready": 1}, {}, 5, "all 4"),
         ({"most": 6}, {}, 6, "all 4"),
         ({}, {"busy": 0.97, "own": 0.9}, None, ""),
+        ({"slowdown": 0.0}, {}, 8, "10% with it, and one more brings about 100%"),
+        ({"slowdown": 0.1}, {}, 8, "10% with it, and one more brings about 49%"),
+        ({"slowdown": 0.8}, {}, None, ""),
+        ({"slowdown": 1.0}, {}, None, ""),
         ({}, {"busy": 0.97, "own": 0.1}, 8, "97% busy, 10% with it"),
         (
             {"width": 20, "active": 20},
@@ -60,7 +68,14 @@ FULL = Seen(
         ({}, {"memory_full": 3.0}, 3, "memory pressure 3 %, of everybody"),
         ({}, {"memory_some": None, "memory_full": None, "swapped_in_mb": 9.0}, 3, "from swap"),
         ({"has_peaked": True, "held_seconds": 5.0}, {"memory_some": 12.0}, None, ""),
+        ({"held_seconds": 5.0}, {"memory_some": 12.0}, 3, "memory pressure 12 %"),
+        ({"width": 8, "active": 3}, {"memory_some": 12.0}, 2, "memory pressure 12 %"),
+        ({"width": 4, "active": 8}, {"memory_some": 12.0}, 3, "memory pressure 12 %"),
         ({"active": 1, "width": 1}, {"memory_some": 50.0}, None, ""),
+        ({"active": 0, "width": 1}, {"memory_available_mb": 100.0}, None, ""),
+        ({"active": 2, "ready": 0}, {"memory_available_mb": 100.0}, None, ""),
+        ({"width": 20, "active": 20, "held_seconds": 5.0}, {"busy": 0.97, "own": 0.9}, None, ""),
+        ({"width": 20, "active": 4}, {"busy": 0.97, "own": 0.9}, None, ""),
         ({}, {"memory_available_mb": 1300.0}, 8, "all 4"),
         ({}, {"memory_available_mb": 1050.0}, 6, "all 4"),
         ({}, {"memory_available_mb": 850.0}, None, ""),
@@ -247,6 +262,82 @@ def test_a_run_widens_narrows_and_says_why() -> None:
     ]
     assert changes[1].reason == "memory pressure 12 %"
     assert [(c.width, c.reason) for c in crew.state.width.changes][1] == (3, "memory pressure 12 %")
+
+
+def adaptive(*running: str, count: int = 6, width: int = 3, **fields: Any) -> Crew:
+    """Return a run of streams ``s0``, ``s1`` and so on, whose width follows the machine."""
+    members = [stream(f"s{n}", **fields) for n in range(count)]
+    return Crew(*running, plan=plan_of(*members, max_parallel=width, is_adaptive=True))
+
+
+def test_the_runs_side_of_the_decision() -> None:
+    """Who waits for the clock is not ready, and what half of them have shown is enough."""
+    crew = adaptive()
+    for crew.now, name in ((1.0, "s0"), (4.0, "s1"), (9.0, "s2")):
+        crew.starts(name)
+    seen = seen_of(crew.state, CALM, 10.0)
+    assert (seen.width, seen.active, seen.ready, seen.most) == (3, 3, 3, 6)
+    assert (seen.held_seconds, seen.has_peaked, seen.shown_seconds) == (math.inf, False, 6.0)
+    waiting = Crew(plan=plan_of(stream("a"), stream("b", after_seconds=20.0), max_parallel=1))
+    assert [seen_of(waiting.state, CALM, now).ready for now in (10.0, 20.0)] == [0, 1]
+    assert seen_of(adaptive(count=1_200).state, CALM, 0.0).most == 1_000
+
+
+def test_who_is_being_started_has_shown_nothing_and_whose_work_is_kept_has_shown_all() -> None:
+    crew = adaptive("s0")
+    assert seen_of(crew.state, CALM, 50.0).shown_seconds == 0.0, "two of three are being started"
+    key: dict[str, Any] = {"stream": StreamId("s0"), "attempt": 1}
+    crew.now = 40.0
+    crew.starts("s1")
+    crew._step(inputs.ProcessExited(**key, exit_code=0, signal=None, error=None, happened_at=40.0))
+    assert seen_of(crew.state, CALM, 50.0).shown_seconds == 10.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "largest_mb", "next_mb"),
+    [
+        ({"peak_memory_mb": 700.0}, 900.0, 700.0),
+        ({"resources": {"memory_mb": 800.0}}, 900.0, 800.0),
+        ({"peak_memory_mb": 700.0, "resources": {"memory_mb": 800.0}}, 0.0, 800.0),
+        ({}, 900.0, 900.0),
+        ({}, 0.0, 64.0),
+    ],
+)
+def test_the_next_one_takes_what_is_known_of_it_else_as_much_as_the_largest(
+    fields: dict[str, Any], largest_mb: float, next_mb: float
+) -> None:
+    crew = adaptive(width=1, **fields)
+    assert seen_of(crew.state, replace(CALM, largest_mb=largest_mb), 0.0).next_mb == next_mb
+
+
+def test_a_width_is_held_since_it_changed_and_one_that_was_cut_grows_step_by_step() -> None:
+    crew = adaptive("s0", "s1", "s2", count=400)
+    widths = []
+    for crew.now in (5.0, 5.5, 20.0, 23.0, 24.0, 27.0):
+        crew._step(replace(CALM, memory_some=12.0 if crew.now == 20.0 else 0.0))
+        widths.append(crew.state.max_parallel)
+        for name in [s.id for s in crew.state.streams.values() if s.phase is Phase.PREPARING]:
+            crew.starts(name)
+    assert widths == [6, 6, 4, 4, 5, 5]
+    assert (crew.state.width.widest, crew.state.width.has_peaked) == (6, True)
+    assert seen_of(crew.state, CALM, 30.0).held_seconds == 6.0
+
+
+@pytest.mark.parametrize("how", ["stopped", "over", "narrowed", "alone"])
+def test_nothing_changes_the_width_where_somebody_else_has_decided(how: str) -> None:
+    crew = adaptive("s0", "s1", "s2")
+    crew.now = 50.0
+    if how == "stopped":
+        crew._step(inputs.StopRun(reason="enough"))
+    elif how == "over":
+        crew._state = replace(crew.state, phase=RunPhase.FAILED)
+    elif how == "narrowed":
+        crew._state = replace(crew.state, guardian=replace(crew.state.guardian, narrowed_to=3))
+    else:
+        crew._state = replace(crew.state, alone=(StreamId("s0"),))
+    crew.is_checked = False
+    crew._step(replace(CALM, memory_some=12.0))
+    assert crew.events(ev.ParallelismChanged) == []
 
 
 def test_a_width_that_the_plan_gives_stays() -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from anabranch.core.wording import age, clauses, conflicting, counted, duration, length, listing
+from anabranch.core.wording import (
+    age,
+    clauses,
+    conflicting,
+    counted,
+    duration,
+    length,
+    listing,
+    size,
+)
 
 
 def test_who_is_in_conflict_is_told_by_name_and_each_path_once() -> None:
@@ -48,3 +57,23 @@ def test_what_is_too_many_to_name_is_counted() -> None:
 def test_a_number_has_its_noun() -> None:
     found = [counted(1, "try", "tries"), counted(2, "try", "tries"), counted(3, "process")]
     assert found == ["1 try", "2 tries", "3 processes"]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1_000, "1.0 kB"),
+        (1_234, "1.2 kB"),
+        (9_960, "10 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (814_000_000, "814 MB"),
+        (4 << 40, "4.4 TB"),
+        (9 << 50, "10133 TB"),
+    ],
+)
+def test_how_much_data_it_is_is_told_in_three_digits(count: int, words: str) -> None:
+    assert size(count) == words

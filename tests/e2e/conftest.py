@@ -18,7 +18,7 @@ from anabranch.paths import RunFolder
 from tests.e2e.program import Program
 from tests.engine.repositories import FAR_LINES, make_repository
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 LOOK_SECONDS = 0.005
 
 
@@ -98,11 +98,7 @@ class Crew:
     async def close(self) -> None:
         """End every stream that runs in the folder, whoever started it, then leave."""
         self.reports += self.processes.survey()
-        ended = {
-            report.stream
-            for report in self.reports
-            if not isinstance(report, inputs.ProcessStarted)
-        }
+        ended = {report.stream for report in self.reports if isinstance(report, ENDINGS)}
         for stream in {report.stream for report in self.reports} - ended:
             await self.stop(stream, 0.0)
             await self.ended(stream)

@@ -28,6 +28,7 @@ from anabranch.core.views.projections import event_line, status
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_numbers import newest_first
 from anabranch.engine.runs import read_run
+from anabranch.engine.workspaces.layers.mounting import hide_all_below
 from anabranch.paths import RunFolder
 from anabranch_console.cli.main import main
 
@@ -206,9 +207,9 @@ class Program:
         return answer
 
     def plan(self, streams: Mapping[str, Any], *, name: str = "plan", **coordination: Any) -> Path:
-        """Write the project's plan. ``convergence`` goes to its own table."""
-        points = coordination.pop("convergence", {})
-        content: dict[str, Any] = {"version": 1, "name": name}
+        """Write the project's plan. ``convergence`` and ``templates`` go to their own tables."""
+        points, templates = (coordination.pop(key, {}) for key in ("convergence", "templates"))
+        content: dict[str, Any] = {"version": 1, "name": name, "templates": templates}
         content |= {"coordination": coordination, "streams": streams, "convergence": points}
         path = self.project / "anabranch.toml"
         path.write_bytes(tomli_w.dumps(content).encode())
@@ -286,9 +287,10 @@ class Program:
         for _ in range(20):
             found = self.processes()
             if not found:
-                return
+                break
             for pid in sorted(found, key=lambda pid: found[pid] != "ab-holder"):
                 self.kill(pid)
+        hide_all_below(self.state_home)
 
     def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         """Signal one process, if it is one of ours: it is pinned first, then recognised."""

@@ -68,3 +68,66 @@ def _everything(terminal: int, awaited: str, keys: str) -> str:
         if not piece:
             return said.decode("utf-8", "replace")
         said += piece
+
+
+class OnTerminal:
+    """A command that goes on, on a terminal that controls it, and hands to use it with."""
+
+    def __init__(self, program: Program, *arguments: str, **env: str) -> None:
+        environment = program.environment(**({"TERM": "xterm-256color"} | env))
+        self.pid, self._ours = pty.fork()
+        if self.pid == 0:
+            os.chdir(program.project)
+            os.execvpe(PROGRAM[0], [*PROGRAM, *arguments], environment)
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.screen = b""
+        self._code: int | None = None
+
+    def types(self, keys: bytes) -> None:
+        """Type something, and forget what was painted before."""
+        self.screen = b""
+        os.write(self._ours, keys)
+
+    def look(self) -> None:
+        """Take what is painted now."""
+        while select.select([self._ours], [], [], 0.02)[0]:
+            try:
+                self.screen += os.read(self._ours, 65536)
+            except OSError:  # the last one on the terminal has left
+                return
+
+    def until(self, *texts: bytes) -> None:
+        """Wait until texts have been painted since something was typed."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not all(text in self.screen for text in texts):
+            assert time.monotonic() < deadline, f"in vain: {texts} {self.screen[-3000:]!r}"
+            self.look()
+
+    def disappears(self) -> None:
+        """Take the terminal away."""
+        os.close(self._ours)
+        self._ours = -1
+
+    def code(self) -> int:
+        """Wait for its end and return its exit code."""
+        if self._code is None:
+            deadline = time.monotonic() + DEADLINE_SECONDS
+            while True:
+                ended, status = os.waitpid(self.pid, os.WNOHANG)
+                if ended:
+                    break
+                assert time.monotonic() < deadline, f"it goes on: {self.screen[-2000:]!r}"
+                if self._ours >= 0:
+                    self.look()
+                else:
+                    time.sleep(0.01)
+            self._code = os.waitstatus_to_exitcode(status)
+        return self._code
+
+    def close(self) -> None:
+        """End it, if it goes on: it is our child and not reaped."""
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        if self._ours >= 0:
+            os.close(self._ours)

@@ -258,6 +258,8 @@ def test_stubs_are_private(tmp_path: Path) -> None:
     names = sorted(path.name for path in folder.iterdir())
     assert names == [
         "ab-stream",
+        "ab_agent.pyc",
+        "ab_hook.pyc",
         "ab_locked.pyc",
         "ab_spool.pyc",
         "ab_stream.pyc",
@@ -266,6 +268,13 @@ def test_stubs_are_private(tmp_path: Path) -> None:
         "mcp.pyc",
         "mcp_tools.pyc",
     ]
+
+
+@pytest.mark.parametrize("words", [["ask", "--help"], ["state", "get", "-h"], ["--help"]])
+def test_help_is_no_argument_of_a_verb(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing is asked of anybody; in a longer text it is a word like others."""
+    assert ab_stream.main(words) == 0
+    assert capfd.readouterr().out.startswith("usage: ab-stream")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def test_a_folder_in_place_of_a_workspace_never_reaches_the_checkout(program: Pr
     """Renamed away and a link put there: the stream has failed, and nobody's files are touched."""
     write(program.project.parent / "secret", {"key": "secret\n"})
     link = f"ln -s {program.project.parent / 'secret'} $W"
-    program.plan({"work": f"W=$PWD; cd /; mv $W $W.x; {link}"})
+    folders = {"method": "worktree"}  # nobody can move a mount
+    program.plan({"work": f"W=$PWD; cd /; mv $W $W.x; {link}"}, isolation=folders)
     before = likeness(program.project)
     program.expect(1, "run", "--headless", "--approve")
     assert likeness(program.project) == before

@@ -28,6 +28,7 @@ STREAM_STATES = {
     "queued",
     "starting",
     "running",
+    "ready",
     "stalled",
     "recovering",
     "succeeded",
@@ -439,7 +440,7 @@ def test_looking_at_a_run_that_is_over_changes_nothing(
     """The console follows it; only what is to be done in it makes somebody host it."""
     hosting: list[str] = []
 
-    def look(source: FollowedRun) -> ConsoleExit:
+    def look(source: FollowedRun, *_: object) -> ConsoleExit:
         source.take(0)
         hosting.append(source.hosting)
         return ConsoleExit("")

@@ -53,6 +53,27 @@ def test_a_conflict_is_settled_by_a_choice(program: Program, choice: str, first:
     assert git(program.project, "cat-file", "-t", made["resolution"]["blob"]) == "blob\n"
 
 
+def test_a_decision_is_taken_back_until_the_result_is_approved(program: Program) -> None:
+    """By whoever hosts, and where nobody does; the list says what was decided, and by whom."""
+    blocked(program)
+    program.expect(0, "resolve", "src/a.txt", "--ours")
+    assert content(program, "src/a.txt").startswith("left\n")
+    (made,) = program.asked(0, "conflicts", "--json").json()["decisions"]
+    assert (made["path"], made["choice"], made["by"]) == ("src/a.txt", "ours", "operator")
+    listed = program.asked(0, "conflicts")
+    assert "src/a.txt  ours  the operator" in listed.out
+    assert "anabranch resolve PATH --undo" in listed.err
+    assert "nothing was decided about x" in program.asked(2, "resolve", "x", "--undo").err
+    assert "needs_operator" in program.expect(0, "resolve", "src/a.txt", "--undo").err
+    assert program.asked(0, "conflicts", "--json").json()["decisions"] == []
+    program.expect(0, "resolve", "src/a.txt", "--theirs")
+    assert content(program, "src/a.txt").startswith("right\n")
+    program.expect(0, "approve")
+    answer = program.expect(2, "resolve", "src/a.txt", "--undo")
+    assert "on your branch already" in answer.err
+    assert "on your branch already" in program.asked(0, "conflicts").out
+
+
 @pytest.mark.parametrize(("choice", "left"), [("--ours", ["n"]), ("--theirs", ["n/i"])])
 def test_a_file_against_a_folder_is_settled_by_either_side(
     program: Program, choice: str, left: list[str]

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from tests.e2e.program import Program, until
 from tests.engine.repositories import write
+from tests.plugins.trace_rules import checked
 from tests.plugins.wheels import write_wheel
 
 SOURCE = """
@@ -135,6 +136,37 @@ def test_an_executor_says_how_a_stream_is_run_and_without_it_nothing_runs(
     assert faults[0] == "RuntimeError: no room on the cluster"
     program.plan({"a": {"command": "true", "executor": "wraped"}})
     assert "did you mean `wrapped`?" in program.expect(2, "check").err
+
+
+def test_the_trace_of_a_real_run_keeps_the_rules_and_has_an_arrow_a_dependency(
+    program: Program,
+) -> None:
+    """With another try, handlers, a wait for a lock and one for a rate; each arrow where it is."""
+    again = 'test "$ANABRANCH_ATTEMPT" -gt 1'
+    gate = program.scratch / "gate"
+    program.plan(
+        {
+            "first": {"command": again, "retries": 1, "rate": {"at_most": 1, "per": "3s"}},
+            "fan": {"command": "sleep 0.0{item}", "each": ["1", "2", "3"], "depends_on": ["first"]},
+            "left": f"ab-stream lock file; touch {gate}; sleep 0.5; ab-stream unlock file",
+            "right": f"until test -e {gate}; do sleep 0.02; done; ab-stream lock file --wait 30",
+            "last": {"command": "true", "depends_on": ["fan", "left"]},
+        }
+    )
+    program.expect(0, "run", "--headless")
+    found = checked(program.expect(0, "report", "--format", "trace").out)
+    arrows = {e["name"] for e in found if e["ph"] == "s"}
+    assert arrows == {
+        "fan needs first",
+        "last needs fan",
+        "last needs left",
+    }
+    slices = [e for e in found if e["ph"] == "X"]
+    attempts = sorted(e["name"] for e in slices if e["cat"] == "attempt")
+    assert attempts == ["fan", "first", "first, attempt 2", "last", "left", "right"]
+    assert sum(e["cat"] == "handler" for e in slices) == 3
+    kinds = {e["args"]["kind"] for e in slices if e["cat"] == "wait"}
+    assert {"dependency", "time", "lock"} <= kinds
 
 
 def test_junit_and_the_trace_of_a_real_run(program: Program) -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from anabranch.core.ids import StreamId
-from anabranch_console import demo
 from tests.e2e.program import Program, until
 from tests.e2e.terminals import on_terminal
 from tests.e2e.test_run import content, converged
@@ -309,26 +306,6 @@ def test_handlers_that_change_nothing_are_done_too(program: Program) -> None:
     program.plan({"fan": {"each": ["a", "b", "c"], "command": command, "retries": 1}})
     converged(program)
     assert "3 of 3 handlers succeeded (2 of them before)" in program.log("fan", 2)
-
-
-def test_the_demonstration_fans_out_over_its_files(program: Program) -> None:
-    """Its own plan's streams: each file is measured once, and the documentation has the numbers."""
-    plan = tomllib.loads(demo.PLAN.read_text("utf-8"))
-    measure, docs = (plan["streams"][name] for name in ("measure", "docs"))
-    assert docs["depends_on"] == ["measure"]
-    shutil.copytree(demo.HERE / "project", program.project, dirs_exist_ok=True)
-    git(program.project, "add", "-A")
-    git(program.project, "commit", "-qm", "the demo's")
-    files = [f for f in git(program.project, "ls-files", "*.py").split() if f.count("/") == 1]
-    assert len(files) > measure["max_parallel"]
-    program.plan({"measure": {**measure, "depends_on": []}, "docs": docs})
-    env = {name: demo.environment()[name] for name in ("DEMO_PYTHON", "DEMO_WORK")}
-    answer = program.begin("run", "--headless", **env).wait()
-    assert answer.code == 0, answer
-    assert f"{len(files)} of {len(files)} handlers succeeded" in program.log("measure")
-    lines = len((demo.HERE / "project/ledger/entries.py").read_text("utf-8").splitlines())
-    commit = str(program.status()["commit"])
-    assert f"Lines: {lines}\n" in content(program, commit, "docs/api.md")
 
 
 def test_check_counts_handlers_and_shows_the_first(program: Program) -> None:

@@ -281,8 +281,10 @@ def test_what_a_killed_engine_and_a_killed_holder_left_is_taken_away(site: Site)
     until(site.program.run_folders, "it has begun")
     until(lambda: site.program.streams()["early"]["state"] == "succeeded", "the first has ended")
     running.kill()
-    os.mkfifo(site.program.folder().jobs("early.1"))
+    left = site.program.folder().jobs("early.1")
+    os.mkfifo(left)
     resumed = site.program.begin("resume", "--headless")
+    until(lambda: not left.exists(), "what was left is gone while others go on")
     site.gate.touch()
     assert resumed.wait().code == 0
     assert site.fifos() == []

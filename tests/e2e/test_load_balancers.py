@@ -11,7 +11,7 @@ from tests.e2e.program import Program, until
 
 BALANCERS = (
     *("longest-first", "plan-order"),
-    *("round-robin", "least-loaded", "two-choices", "affinity"),
+    *("round-robin", "least-loaded", "two-choices", "affinity", "work-stealing"),
 )
 
 
@@ -99,3 +99,20 @@ def test_a_mistake_in_the_options_is_told_with_its_place(program: Program) -> No
     assert "coordination.balancer_options.prize_seconds" in told
     assert "did you mean" in told
     assert "price_seconds" in told
+
+
+def test_queues_of_slots_are_told_by_every_command(program: Program) -> None:
+    """By name, also to whoever asks for the events of one stream that is listed there."""
+    near = {"capabilities": ["web"]}
+    streams = {f"s{n}": near | {"command": f"sleep 0.{3 + n % 2}"} for n in range(6)}
+    program.plan(streams, balancer="work-stealing", max_parallel=2)
+    program.expect(0, "run", "--headless")  # teaches: nobody waits behind a guess
+    program.expect(0, "run", "--headless")
+    told = [e for e in program.events() if e["type"] == "streams_assigned"]
+    assert told
+    names = [queued["stream"] for queued in told[0]["queued"]]
+    listed = program.asked(0, "events").out
+    assert f"for slot {told[0]['slot']}: {names[0]}" in listed
+    assert "streams_assigned" in program.asked(0, "events", "--stream", names[0]).out
+    for command in ("status", "streams", "report"):
+        program.asked(0, command)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from xml.etree import ElementTree
 
 import pytest
@@ -118,3 +120,32 @@ def test_single_streams_are_stopped_from_the_shell(program: Program) -> None:
 
 def _squeezed(line: str) -> str:
     return " ".join(line.split())
+
+
+def test_lines_of_several_streams_come_in_order_with_their_times(program: Program) -> None:
+    """Handed to and fro between two streams, one of them on a tty, through a kill of the host."""
+    wait = "while ! test -e ../{}; do sleep 0.02; done; "
+    pause = "sleep 0.3; "  # longer than times are fine
+    a = f"{pause}touch ../1; {wait.format(2)}echo ERROR three; printf '  more'"
+    b = f"{wait.format(1)}echo two; {pause}touch ../2"
+    program.plan({"a": f"echo one; {a}", "b": {"command": b, "tty": True}})
+    before = time.time()
+    running = program.begin("run", "--headless")
+    program.await_log("a", "one")
+    until((program.folder().attempts / "b.1" / "start").exists, "both have begun")
+    running.kill()
+    program.await_log("a", "  more")
+    program.expect(0, "resume", "--headless")
+    lines = program.expect(0, "logs", "b", "a", "-t", "--json").json_lines()
+    assert [line["line"] for line in lines] == ["one", "two", "ERROR three", "  more"]
+    times = [datetime.fromisoformat(line["time"]).timestamp() for line in lines]
+    assert times == sorted(times)
+    assert before <= times[0] + lines[0]["within_seconds"]
+    assert times[-1] <= time.time()
+    level = program.expect(0, "logs", "--level", "error", "-t")
+    assert [line[19:] for line in level.out.splitlines()] == [" a | ERROR three", " a |   more"]
+    assert "not shown: 2 lines without a level" in level.err
+    follow = program.expect(0, "logs", "a", "b", "-f", "-n", "1").out
+    assert follow == "b | two\na |   more\n"
+    program.folder().log(StreamId("b"), 1).with_suffix(".times").unlink()
+    assert program.expect(0, "logs", "b", "-t").out == f"{' ' * 19} two\n"

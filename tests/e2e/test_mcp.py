@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "arrive": {"point": "final"},
     "register": {"id": "guest"},
     "checkpoint": {"label": "x", "wait_seconds": 0},
+    "ask": {"question": "x?", "wait_seconds": 0},
     "withdraw": {"ticket": "1"},
 }
 REFUSED_HERE = {"withdraw", "ack", "requeue", "register", "leave", "request", "release"}

@@ -35,6 +35,12 @@ def parent_of(pid: int) -> int:
     return int(status[status.rindex(")") + 2 :].split()[1])
 
 
+def is_stopped(pid: int) -> bool:
+    """Say whether a process is stopped by a signal."""
+    status = Path(f"/proc/{pid}/stat").read_text()
+    return status[status.rindex(")") + 2 :].startswith("T")
+
+
 def pid_in(path: Path) -> int:
     """Return the process number a script has left in a file, or 0 while there is none."""
     return int(path.read_text() or 0) if path.exists() else 0
@@ -193,6 +199,18 @@ async def test_stop_asks_once_and_waits(crew: Crew) -> None:
     await crew.stop("tidy", 15.0)
     assert (await crew.exited("tidy")).exit_code == 9
     assert crew.log("tidy").count("asked") == 1
+
+
+async def test_what_a_command_starts_because_it_is_asked_to_end_is_not_ended(crew: Crew) -> None:
+    """Its first process is asked first, and cleans up while the many others are being asked."""
+    cleans = "sh -c 'sleep 0.2; echo cleaned'; exit 9"
+    many = "for i in $(seq 300); do sleep 300 & done"
+    script = f'trap "{cleans}" TERM; {many}; echo ready; while :; do wait; done'
+    await crew.start("tidy", "/bin/sh", "-c", script)
+    await crew.says("tidy", "ready")
+    await crew.stop("tidy", 15.0)
+    assert (await crew.exited("tidy")).exit_code == 9
+    assert "cleaned" in crew.log("tidy")
 
 
 async def test_a_paused_tree_can_be_stopped(crew: Crew) -> None:
@@ -521,13 +539,15 @@ async def test_a_tree_is_held_still_for_a_moment_and_no_longer(
 ) -> None:
     """All of it; what had stopped itself stays stopped, and it goes on though nobody says so."""
     script = (
-        f"cd {tmp_path}; (sh -c 'kill -STOP $$; echo woken > woken') & "
+        f"cd {tmp_path}; (sh -c 'echo $$ > still; kill -STOP $$; echo woken > woken') & "
         "(while :; do echo >> beats; sleep 0.01; done) & wait"
     )
     await crew.start("s", "/bin/sh", "-c", script)
     begun = await crew.begun("s")
     beats = tmp_path / "beats"
     await crew.until(beats.exists, "it beats")
+    still = tmp_path / "still"
+    await crew.until(lambda: (pid := pid_in(still)) > 0 and is_stopped(pid), "one has stopped")
     folder = crew.run_folder / "attempts" / "s.1"
 
     def hold() -> bool:

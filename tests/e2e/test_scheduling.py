@@ -43,6 +43,14 @@ def test_a_second_run_knows_how_long_streams_take_and_what_is_left(program: Prog
     report = program.expect(0, "report", "--format", "json").json()
     assert report["estimates"]["learned"] == 4
     assert report["predicted_seconds"] > 0.5
+    third = next(s for s in report["estimates"]["streams"] if s["stream"] == "third")
+    assert third["actual_seconds"] >= 0.6
+    assert (third["runs"], third["p95_seconds"]) == (1, None)
+    text = program.asked(0, "report").out
+    for words in ("% of all time spent", "on 1 slots (efficiency", "% of their time used"):
+        assert words in text
+    assert "state         ok: every promise holds" in text
+    assert "no gain can be told: plan-order does not go by how long streams take" in text
 
 
 def in_queue(program: Program) -> list[dict[str, Any]]:

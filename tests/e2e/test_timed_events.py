@@ -7,7 +7,8 @@ import time
 
 from tests.e2e.program import Program, until
 
-SAY = "ab-stream broadcast {body} --window 60 --stamp {stamp}"
+SAY = "until ab-stream broadcast {body} --window 60 --stamp {stamp}; do sleep 0.05; done"
+"""Between two engines nobody takes an event in, and the program that tells it is told so."""
 
 
 def test_timed_events_are_read_in_order_once_all_are_past_their_window(program: Program) -> None:
@@ -63,3 +64,22 @@ def test_timed_events_are_read_in_order_once_all_are_past_their_window(program: 
 
 def told(program: Program) -> list[str]:
     return [e["body"] for e in program.events() if e["type"] == "message_held"]
+
+
+def test_handlers_of_one_stream_are_one_source(program: Program) -> None:
+    """They share its clock: what a later one tells is never stamped before what was told."""
+    end = (int(time.time()) - 30) // 60 * 60
+    say = "ab-stream broadcast {item} --window 60 --stamp {item}"
+    items = [str(end - before) for before in (5, 9, 2)]
+    fan = {"command": say, "each": items, "max_parallel": 1}
+    reads = "until ab-stream inbox > seen && grep -q body seen; do sleep 0.05; done; cat seen"
+    program.plan({"fan": fan, "reader": reads}, max_parallel=2)
+    assert program.begin("run", "--headless").wait().code == 0
+    found = json.loads(program.log("reader").splitlines()[-1])["messages"]
+    assert [m["body"] for m in found] == items
+    stamps = [(m["stamp"]["at"], m["stamp"]["logical"], m["stamp"]["source"]) for m in found]
+    assert stamps == [(end - 5, 0, "fan"), (end - 5, 1, "fan"), (end - 2, 0, "fan")]
+    (closed,) = [e for e in program.events() if e["type"] == "window_closed"]
+    assert (closed["released"], closed["late"]) == (3, 0)
+    timeline = program.expect(0, "report", "--format", "json").json()["timeline"]
+    assert timeline["check"] == "ok"

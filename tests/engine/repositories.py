@@ -11,7 +11,7 @@ from pathlib import Path
 from anabranch.core.events import Conflict
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.model.state import Base
-from anabranch.core.plans.plan import WorkspaceKind
+from anabranch.core.plans.plan import WorkspaceKind, WorkspaceMethod
 from anabranch.engine.workspaces import (
     Captured,
     MergeOutcome,
@@ -29,6 +29,9 @@ from anabranch.engine.workspaces import (
 )
 
 RUN = RunId("20260101-000000-abc")
+METHOD: WorkspaceMethod = "worktree"
+"""How workspaces are made; the suite of workspaces runs with each method of this machine."""
+
 FAR_LINES = "".join(f"line {number}\n" for number in range(40))
 
 
@@ -103,7 +106,15 @@ class Project:
         """Prepares a workspace, or finds that it cannot be."""
         folder = self.outside / "workspaces" / f"{stream}.{attempt}"
         return prepare_workspace(
-            self.repo, RUN, StreamId(stream), attempt, kind, folder, self.base, pairs(*dependencies)
+            self.repo,
+            RUN,
+            StreamId(stream),
+            attempt,
+            kind,
+            folder,
+            self.base,
+            pairs(*dependencies),
+            method=METHOD,
         )
 
     def capture(self, workspace: PreparedWorkspace) -> Captured:

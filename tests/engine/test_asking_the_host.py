@@ -19,21 +19,33 @@ from anabranch.core.calls import (
     StateRestore,
     Unlock,
 )
-from anabranch.core.events import Resolution
-from anabranch.core.ids import PointId, StreamId
+from anabranch.core.events import Resolution, ReviewNote
+from anabranch.core.ids import PointId, Seq, StreamId
 from anabranch.core.inputs import (
+    AddNote,
+    AddStream,
+    AdoptStream,
     AllowViolation,
+    AnswerQuestion,
     ApproveRun,
     ChooseStrategy,
+    CloseRun,
     Command,
     HandBack,
+    HandBackWork,
+    LookAt,
     RecoverHandler,
     RecoverStream,
+    RemoveNote,
+    ReopenConflict,
     ResetBreaker,
     ResolveConflict,
     RetryStream,
+    RewordStream,
+    SendInput,
     StopRun,
     StopStream,
+    TakeWork,
     TellConflict,
 )
 from anabranch.core.model.outcome import Refusal, Unheard
@@ -49,12 +61,19 @@ from anabranch.engine.requests import (
 )
 from anabranch.engine.run_lock import RunLock
 from anabranch.paths import RunFolder
+from anabranch.testing import stream
 from tests.e2e.program import until
 
 A, B = StreamId("a"), StreamId("b")
 OURS = Resolution(path="p", base=None, ours="1", theirs="2", choice="ours", blob="b")
 COMMANDS: tuple[Command, ...] = (
     StopRun(reason="r"),
+    AddStream(stream=stream("new")),
+    RewordStream(stream=stream("a"), reason="r"),
+    CloseRun(reason="r"),
+    AnswerQuestion(stream=A, answer="yes", question=Seq(3)),
+    SendInput(stream=A, text="go on", request="q"),
+    LookAt(streams=(A,)),
     StopStream(stream=A, reason="r"),
     RetryStream(stream=A, reason="r"),
     RecoverStream(stream=A, remedy="hard", reason="r"),
@@ -66,10 +85,16 @@ COMMANDS: tuple[Command, ...] = (
     ApproveRun(allow_sensitive=True, onto="main"),
     AllowViolation(stream=A, path="p", reason="r"),
     AllowViolation(stream=A, reason="r"),
+    AdoptStream(stream=A, reason="r"),
     ResolveConflict(resolutions=(OURS,), reason="r"),
     ResolveConflict(resolutions=(OURS, OURS), reason="r"),
+    ReopenConflict(resolutions=(OURS,), reason="r"),
     HandBack(stream=A, note="once more", reason="r"),
     TellConflict(streams=(A, B)),
+    TakeWork(stream=A, commit="c"),
+    HandBackWork(stream=A, commit="c", note="once more"),
+    AddNote(stream=A, note=ReviewNote(path="p", text="why?")),
+    RemoveNote(stream=A, note=Seq(3)),
     Unlock(OPERATOR, "u", path="src/"),
     Send(OPERATOR, "s", to=A, body={"need": [1, "two", None]}),
     Broadcast(OPERATOR, "b", body="hello"),
@@ -82,6 +107,12 @@ COMMANDS: tuple[Command, ...] = (
 
 WORDS = (
     "stop the run",
+    "add new",
+    "edit a and try it again",
+    "close the run",
+    "answer a",
+    "input for a",
+    "looked at a",
     "stop a",
     "retry a",
     "hard recovery of a",
@@ -93,10 +124,16 @@ WORDS = (
     "approve the result",
     "let the violations of a be merged",
     "let the violations of a be merged",
+    "adopt a",
     "p: ours",
     "settle the conflict",
+    "p: decide again",
     "hand the conflict back to a",
     "tell a and b",
+    "take the work of a",
+    "hand the work of a back",
+    "note on a",
+    "remove a note on a",
     "take the lock of src/ away",
     "message to a",
     "message to all",

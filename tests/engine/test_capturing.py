@@ -254,7 +254,19 @@ def test_what_can_be_captured_is_though_a_filter_fails(tmp_path: Path) -> None:
     assert project.content(kept.commit, "a.txt") == "b\n"
 
 
+def test_what_is_gone_by_the_time_git_comes_to_it_was_never_there(tmp_path: Path) -> None:
+    """As with files of a moment that a running stream renames to what they become."""
+    user = make_repository(tmp_path / "user", {".gitattributes": "a.up filter=up\n"})
+    git(user, "config", "filter.up.clean", "rm -f moment; cat")
+    project = open_project(user, tmp_path / "out")
+    workspace = project.workspace("one")
+    write(workspace.path, {"a.up": "a\n", "moment": "m\n"})
+    kept = project.capture(workspace)
+    assert set(project.files_of(kept.commit)) == {".gitattributes", "a.up"}
+
+
 UNREADABLE = {
+    "fatal: unable to stat 'd/a b': No such file or directory": "d/a b",
     "warning: could not open directory 'closed/': Permission denied": "closed",
     'error: open("d/a b"): Permission denied\nfatal: adding files failed': "d/a b",
     "error: external filter 'x' failed\nfatal: a.u: clean filter 'up' failed": "a.u",
@@ -395,6 +407,7 @@ def a_file(place: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.only_folders
 @pytest.mark.parametrize("replace", [moved_away, linked, made_anew, copied, a_file])
 def test_a_workspace_that_was_replaced_is_not_believed(
     replace: Callable[[Path], None], kind: WorkspaceKind, project: Project
@@ -409,6 +422,7 @@ def test_a_workspace_that_was_replaced_is_not_believed(
     assert read_ref(project.repo, result_ref(RUN, StreamId("one"))) is None
 
 
+@pytest.mark.only_folders
 def test_a_workspace_swapped_while_it_is_read_is_not_believed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,6 +448,7 @@ def test_a_workspace_is_known_after_the_machine_has_started_anew(project: Projec
     assert "own" in project.files_of(project.capture(older).commit)
 
 
+@pytest.mark.only_folders
 def test_what_was_committed_outlives_the_folder(project: Project) -> None:
     """Commits of a workspace that was moved away, and those that its HEAD has left, are kept."""
     workspace = project.workspace("one")

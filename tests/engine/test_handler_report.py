@@ -7,9 +7,11 @@ from pathlib import Path
 from anabranch.core.ids import StreamId
 from anabranch.core.plans.plan import FanPlan
 from anabranch.engine.handler_report import MOST_FAILURES, handler_reports
+from anabranch.engine.handler_results import shared_results
 from anabranch.handlers.book import Ended, begun_line, ended_line
 from anabranch.paths import RunFolder
-from anabranch.testing import stream
+from anabranch.testing import ByHand, stream
+from anabranch_console.cli.report_handlers import handler_figures
 from tests.core.given import given
 
 FAN = StreamId("fan")
@@ -50,6 +52,29 @@ def test_the_slowest_are_each_named_once_however_often_they_were_tried(tmp_path:
     assert entry["failures"] == [], "in the end it has succeeded"
     shown = [(s["handler"], s["seconds"]) for s in entry["slowest"]]
     assert shown == [(7, 90.0), (6, 6.0), (5, 5.0), (4, 4.0), (3, 3.0)]
+
+
+def test_results_are_told_where_they_are(tmp_path: Path) -> None:
+    """In the shared state only once the stream has succeeded, and as long as they stand there."""
+    home = RunFolder(tmp_path)
+    home.handlers(FAN).mkdir(parents=True)
+    file = home.handlers(FAN) / "results.jsonl"
+    file.write_text('{"index":0,"result":7}\n{"index":2,"result":[]}\n')
+
+    def told(run: ByHand) -> str:
+        return dict(handler_figures(handler_reports(run.state, home)))["  results"]
+
+    fan = stream("fan", fan=FanPlan({"items": []}, "x"), max_retries=0)
+    failed, succeeded = given(fan), given(fan, stream("other"))
+    failed.fail("fan")
+    assert told(failed) == f"2, in {file}, not in the shared state"
+    succeeded.run("fan", "other")
+    succeeded.exited("fan")
+    assert told(succeeded) == f"2, in {file}, not in the shared state"
+    succeeded.kept("fan", handler_results=shared_results(home, FAN))
+    assert told(succeeded) == "2, in the shared state as results/fan"
+    file.write_text('{"index":0,"result":8}\n')
+    assert told(succeeded) == f"1, in {file}, not in the shared state"
 
 
 def test_a_stream_whose_handlers_never_began_is_told_of_too(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from anabranch.core.strategies import Strategies
 from anabranch.engine.cleaning import clean_run
 from anabranch.engine.health import examine
+from anabranch.engine.journal import Journal
+from anabranch.engine.run_lock import RunLock
 from anabranch.paths import RunFolder, project_folder
 
 
@@ -58,3 +61,44 @@ def test_a_run_whose_lock_cannot_be_had_is_left_alone(tmp_path: Path) -> None:
     home.create()
     home.lock.mkdir()
     assert clean_run(home, Strategies({}, {}, {})).skipped
+
+
+@pytest.mark.parametrize(
+    ("old", "has_journal", "attempts", "goes"),
+    [
+        (True, False, False, True),
+        (True, True, False, True),
+        (False, False, False, False),
+        (True, False, True, False),
+    ],
+)
+def test_gc_takes_the_folder_of_a_start_that_was_killed_at_once(
+    tmp_path: Path, old: bool, has_journal: bool, attempts: bool, goes: bool
+) -> None:
+    """Not one that may be under way, nor one in which something was started."""
+    home = RunFolder(tmp_path / "runs" / "20260101-000000-abc")
+    home.create()
+    if has_journal:
+        Journal.create(home.journal, {}).close()
+    if attempts:
+        home.attempts.mkdir()
+    if old:
+        os.utime(home.logs, (0, 0))
+    nobody = Strategies({}, {}, {})
+    assert clean_run(home, nobody, is_rehearsal=True).never_begun == goes
+    assert home.path.exists()
+    assert clean_run(home, nobody).never_begun == goes
+    assert home.path.exists() != goes
+
+
+def test_gc_leaves_a_start_alone_that_has_its_lock(tmp_path: Path) -> None:
+    home = RunFolder(tmp_path / "runs" / "20260101-000000-abc")
+    home.create()
+    os.utime(home.logs, (0, 0))
+    lock = RunLock.acquire(home.lock)
+    assert lock is not None
+    try:
+        assert "hosted" in clean_run(home, Strategies({}, {}, {})).skipped
+        assert home.path.exists()
+    finally:
+        lock.release()

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import get_type_hints
 
 import apsw
 import pytest
 
 from anabranch.core import events as ev
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model import pieces
 from anabranch.core.model.snapshots import encode_in_pieces
 from anabranch.core.model.state import State
@@ -533,6 +534,18 @@ def test_the_wire_names_of_events_are_stable() -> None:
         sorted(ev.wire_name(kind.__name__) for kind in ev.event_types())
         == WIRE_NAMES.read_text().split()
     )
+
+
+def test_what_events_call_alike_is_alike() -> None:
+    """Whoever reads them asks for ``stream`` and ``streams`` without knowing the kind of event."""
+    shapes: dict[str, set[object]] = {}
+    for kind in ev.event_types():
+        for name, shape in get_type_hints(kind).items():
+            if name in ("stream", "streams", "point", "attempt", "attempts"):
+                shapes.setdefault(name, set()).add(shape)
+    assert shapes["streams"] <= {tuple[StreamId, ...], tuple[StreamId, StreamId]}
+    assert shapes["stream"] <= {StreamId, StreamId | None}
+    assert shapes["attempt"] == {Attempt}
 
 
 def test_an_event_stands_in_the_journal_under_its_wire_name(path: Path) -> None:

@@ -17,7 +17,7 @@ from anabranch.testing.plans import plan_of, stream
 from tests.core.working import Crew
 
 
-def _environment(project: Path, **plan: Any) -> dict[str, str]:
+def _environment(project: Path, outer: dict[str, str] | None = None, **plan: Any) -> dict[str, str]:
     """Return what a running stream of a plan was given."""
     crew = Crew(plan=plan_of(stream("a", **plan)))
     crew.starts("a")
@@ -27,7 +27,13 @@ def _environment(project: Path, **plan: Any) -> dict[str, str]:
     here = replace(running, workspace=replace(running.workspace, path=str(project)))
     state = replace(state, project=str(project), streams=state.streams.insert(StreamId("a"), here))
     spec = launch_spec(
-        state, StreamId("a"), 1, {"A": "outer"}, "", lambda *_: {}, RunFolder(project)
+        state,
+        StreamId("a"),
+        1,
+        {"A": "outer", **(outer or {})},
+        "",
+        lambda *_: {},
+        RunFolder(project),
     )
     return dict(spec.env)
 
@@ -39,6 +45,24 @@ def test_a_stream_is_told_how_often_to_report(tmp_path: Path) -> None:
             tmp_path, heartbeat_interval_seconds=interval, heartbeat_timeout_seconds=timeout
         )
         assert found["ANABRANCH_HEARTBEAT_SECONDS"] == seen
+
+
+def test_a_stream_finds_its_ports_and_its_place(tmp_path: Path) -> None:
+    found = _environment(tmp_path, ports=("web", "admin-api"))
+    assert found["ANABRANCH_PORT_WEB"] == "21000"
+    assert found["ANABRANCH_PORT_ADMIN_API"] == "21001"
+    assert (found["ANABRANCH_PROJECT"], found["ANABRANCH_INDEX"]) == (str(tmp_path), "1")
+
+
+def test_a_terminal_of_its_own_is_called_what_all_are(tmp_path: Path) -> None:
+    """Whatever that is called on which the run was begun, and however large it is."""
+    begun_on = {"TERM": "dumb", "LINES": "24", "COLUMNS": "80"}
+    plain = _environment(tmp_path, outer=begun_on)
+    assert {name: plain.get(name) for name in begun_on} == begun_on
+    own = _environment(tmp_path, tty=True, outer=begun_on)
+    assert own["TERM"] == "xterm-256color"
+    assert not {"LINES", "COLUMNS"} & own.keys()
+    assert _environment(tmp_path, tty=True, env={"TERM": "vt100"})["TERM"] == "vt100"
 
 
 def test_env_goes_before_files_and_later_files_before_earlier_ones(tmp_path: Path) -> None:

@@ -479,3 +479,26 @@ def test_a_reader_that_is_asked_nothing_starts_no_git(
     with ObjectReader(frozen_view(project.repo, RUN)):
         pass
     assert not started
+
+
+@pytest.mark.parametrize("said", ["$name tree 300\\n", "$name tree 300\\nhalf", "$name tr", ""])
+def test_what_a_git_that_was_ended_has_said_of_a_tree_is_no_tree(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """Else all of its files would count as removed: with what was put into it, it would be all."""
+    ended = tmp_path / "bin" / "git"
+    write(ended.parent, {"git": f'#!/bin/sh\nread -r verb name; printf "{said}"\n'})
+    ended.chmod(0o755)
+    view, leaf = frozen_view(project.repo, RUN), Leaf("new", "100644", "1" * 40)
+    monkeypatch.setenv("PATH", f"{ended.parent}:{os.environ['PATH']}")
+    with ObjectReader(view) as reader, pytest.raises(GitError, match="stopped answering"):
+        apply_leaves(reader, Drafts("sha1"), project.base.tree, [leaf])
+
+
+def test_nothing_is_put_into_a_tree_that_is_not_there(project: Project) -> None:
+    leaf = Leaf("new", "100644", "1" * 40)
+    with (
+        ObjectReader(frozen_view(project.repo, RUN)) as reader,
+        pytest.raises(GitError, match="is not there"),
+    ):
+        apply_leaves(reader, Drafts("sha1"), "2" * 40, [leaf])

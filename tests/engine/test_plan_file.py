@@ -32,6 +32,7 @@ from anabranch.config import (
     plan_from_commands,
 )
 from anabranch.config.advice import may_overlap
+from anabranch.config.command_plans import stream_names
 from anabranch.config.model import plan_schema
 from anabranch.config.not_yet import NOT_YET
 from anabranch.config.positions import key_positions
@@ -431,6 +432,28 @@ def test_commands_become_streams_named_after_their_programs() -> None:
     assert [stream.command_text for stream in result.plan.streams] == commands
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("make test", "test"),
+        ("make -j4 lint", "lint"),
+        ("make", "make"),
+        ("npm run build", "build"),
+        ("PYTHONPATH=. python3 -m pytest -q", "pytest"),
+        ("python3 tools/gen.py --all", "gen.py"),
+        ("python3 -c 'print(1)'", "python3"),
+        ("sh -c 'sleep 3; echo x'", "sh"),
+        ("time cargo test", "test"),
+        ("for i in 1 2 3; do echo $i; done", "loop"),
+        ("if true; then echo; fi", "script"),
+        ("sleep 3 && cat a.txt", "sleep"),
+    ],
+)
+def test_a_stream_is_named_after_what_its_command_runs(command: str, name: str) -> None:
+    """Not after a runner: ten targets of make are told apart by their names."""
+    assert stream_names([command]) == [name]
+
+
 @pytest.mark.parametrize("commands", [[], [""], ["a\0b"], ["a\udcff"], ["ok", "  "]])
 def test_commands_that_cannot_run_are_refused(commands: list[str]) -> None:
     """With an error for each, and no traceback."""
@@ -720,11 +743,13 @@ def test_a_stream_cannot_have_the_name_of_who_operates_the_run() -> None:
 
 def test_a_key_without_effect_is_named_with_its_line_if_the_user_wrote_it() -> None:
     """Defaults are not the user's words and give no warning."""
-    text = 'version = 1\n[streams.a]\ncommand = "x"\ntty = true\n'
+    text = (
+        'version = 1\n[coordination.state_management]\nsync_interval = "9s"\n[streams]\na = "x"\n'
+    )
     assert loaded('version = 1\n[streams]\na = "x"\n').warnings == ()
     (warning,) = loaded(text).warnings
-    assert (warning.code, warning.stream) == ("no-effect-yet", "a")
-    assert "`streams.a.tty` (line 4)" in warning.message
+    assert warning.code == "no-effect-yet"
+    assert "`coordination.state_management.sync_interval` (line 3)" in warning.message
 
 
 def test_what_is_said_of_handlers_where_there_are_none_has_no_effect() -> None:
@@ -745,10 +770,9 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
     assert found == [
         "coordination.isolation.confinement",
         "coordination.state_management.sync_interval",
-        "streams.unit.tty",
     ]
     refusing = [row.key[-1] for row in NOT_YET if row.answer == "refuse"]
-    assert refusing == ["confinement"]
+    assert refusing == ["confinement", "method"]
 
 
 def test_writes_that_overlap_are_named_unless_one_stream_ends_before_the_other() -> None:
@@ -1028,6 +1052,7 @@ def test_ten_thousand_streams_with_writes_are_checked_within_seconds() -> None:
 
 def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
     """Names and nesting are promises."""
+    too_few = {"p50_seconds": None, "p95_seconds": None}
     report = check_report(loaded(FULL, auto_parallel=2, learned=took(lint=3.0, unit=5.0)))
     assert {key: report[key] for key in report if key != "warnings"} == {
         "schema": 1,
@@ -1037,16 +1062,19 @@ def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
         "critical_path": ["lint", "unit"],
         "estimated_seconds": 18.0,
         "estimates": [
-            {"stream": "lint", "seconds": 3.0, "basis": "learned"},
-            {"stream": "integration", "seconds": 4.0, "basis": "class"},
-            {"stream": "unit", "seconds": 5.0, "basis": "learned"},
+            {"stream": "lint", "seconds": 3.0, "basis": "learned", "runs": 1, **too_few},
+            {"stream": "integration", "seconds": 4.0, "basis": "class", "runs": 0, **too_few},
+            {"stream": "unit", "seconds": 5.0, "basis": "learned", "runs": 1, **too_few},
         ],
         "points": [
             {"point": "tests", "type": "barrier", "options": {"quorum": 2}},
             {"point": "final", "type": "barrier", "options": {}},
         ],
+        "included": {"files": 0, "bytes": 0, "paths": []},
         "balancer": {"balancer": "longest-first", "options": {}},
         "handlers": [],
+        "templates": [],
+        "setups": [],
         "errors": [],
         "runnable": True,
     }
@@ -1069,7 +1097,7 @@ def test_the_report_for_people_names_waves_path_slack_and_warnings() -> None:
     assert "Critical path, 2m40s: lint -> unit" in shown
     assert "  integration may slip by 1m25s" in shown
     assert "(guessed for 1 of 3 streams)" in shown
-    assert "no-effect-yet: `streams.unit.tty` (line " in shown
+    assert "no-effect-yet: `coordination.state_management.sync_interval` (line " in shown
     assert "\x1b" not in shown
 
 

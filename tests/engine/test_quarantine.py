@@ -47,6 +47,15 @@ def test_a_capture_that_fails_leaves_nothing_and_the_next_is_whole(project: Proj
     assert not list((project.repo.git_dir / "objects").glob(f"{quarantine.PREFIX}*"))
 
 
+def test_a_group_that_shares_the_repository_can_go_on_writing_to_it(tmp_path: Path) -> None:
+    user = make_repository(tmp_path / "shared", FILES, "--shared=group")
+    git(user, "config", "core.sharedRepository", "group")
+    project = open_project(user, tmp_path / "group")
+    project.result("one", {f"f{n}.bin": os.urandom(200) for n in range(20)})
+    modes = {p.stat().st_mode & 0o2770 for p in (user / ".git" / "objects").glob("??")}
+    assert modes == {0o2770}
+
+
 def test_objects_that_come_as_a_pack_are_there_too(project: Project) -> None:
     """A stream's many commits are brought over as one."""
     workspace = project.workspace("one", kind="clone")

@@ -45,6 +45,7 @@ def blob_id(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
+@pytest.mark.only_folders
 def test_commits_of_a_workspace_that_is_gone_are_parked_first(project: Project) -> None:
     """A folder that was moved away takes no commit with it, also none that HEAD has left."""
     workspace = project.workspace("one")
@@ -65,6 +66,7 @@ def test_commits_of_a_workspace_that_is_gone_are_parked_first(project: Project) 
     assert reclaim_workspace(project.repo, RUN, workspace) == Reclaimed()
 
 
+@pytest.mark.only_folders
 def test_a_folder_put_in_a_workspaces_place_is_not_deleted(project: Project) -> None:
     """Whatever stands there now, it is not what was proved to be kept."""
     workspace = project.workspace("one")
@@ -262,6 +264,19 @@ def test_shared_workspace_is_never_deleted(project: Project) -> None:
     workspace = project.workspace("one", kind="shared")
     assert isinstance(reclaim_workspace(project.repo, RUN, workspace), Kept)
     assert (project.user / "a.txt").exists()
+
+
+def test_work_that_looks_as_if_nobody_had_touched_it_is_parked(project: Project) -> None:
+    """As long as before, and with the time of before: only the kernel's own time tells it."""
+    workspace = project.workspace("one")
+    path = next(p for p in sorted(workspace.path.rglob("*.txt")) if p.stat().st_size > 1)
+    found = path.stat()
+    path.write_bytes(b"x" * found.st_size)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    outcome = reclaim_workspace(project.repo, RUN, workspace)
+    assert isinstance(outcome, Parked)
+    name = path.relative_to(workspace.path).as_posix()
+    assert project.content(outcome.commit, name) == "x" * found.st_size
 
 
 def test_result_whose_ref_is_gone_is_no_proof(project: Project) -> None:

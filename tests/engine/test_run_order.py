@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.core.events import Recorded, RunStarted
+from anabranch.core.events import Recorded, RunStarted, RunStopped
 from anabranch.core.ids import RunId
 from anabranch.core.inputs import StopRun
 from anabranch.core.plans.plan import Plan
 from anabranch.engine import requests
 from anabranch.engine.journal import Journal
+from anabranch.engine.run_lock import RunLock
 from anabranch.engine.run_numbers import newest_first, next_number, note_number, number_of
-from anabranch.engine.runs import find_run, runs_of
+from anabranch.engine.runs import latest_run, run_that_goes_on, runs_of
 from anabranch.paths import ProjectFolder, RunFolder, project_folder, run_counter
 from anabranch.testing.plans import plan_of, stream
 
@@ -33,30 +34,33 @@ def begin(project: ProjectFolder, name: str, wall: float = 0.0) -> RunFolder:
     home = project.run(RunId(name))
     number = next_number(run_counter(), runs_of(project))
     home.create()
-    if wall:
-        plan: Plan = plan_of(stream("a"))
-        journal = Journal.create(home.journal, {})
-        journal.append(
-            [
-                Recorded(
-                    1,
-                    0.0,
-                    None,
-                    RunStarted(
-                        run=home.run,
-                        project="p",
-                        plan_path=None,
-                        plan=plan,
-                        approve=False,
-                        wall=wall,
-                    ),
-                )
-            ]
-        )
-        journal.close()
-    else:
+    plan: Plan = plan_of(stream("a"))
+    started = RunStarted(
+        run=home.run, project="p", plan_path=None, plan=plan, approve=False, wall=wall
+    )
+    journal = Journal.create(home.journal, {})
+    journal.append([Recorded(1, 0.0, None, started)])
+    journal.close()
+    if not wall:
         note_number(home, number)
     return home
+
+
+@pytest.mark.parametrize("left", ["folder", "journal"])
+def test_what_was_killed_before_its_first_event_is_no_run(
+    project: ProjectFolder, left: str
+) -> None:
+    """The run before it stays the latest; one whose journal is damaged is told of."""
+    begun = begin(project, "20261129-180000-abc")
+    home = project.run(RunId("20261129-180001-abd"))
+    home.create()
+    note_number(home, next_number(run_counter(), runs_of(project)))
+    if left == "journal":
+        Journal.create(home.journal, {}).close()
+    user = project.path.parents[3] / "user"
+    assert latest_run(user) == begun
+    home.journal.write_bytes(b"damaged" * 1000)
+    assert latest_run(user) == home
 
 
 def test_the_latest_run_is_the_one_that_began_last(project: ProjectFolder) -> None:
@@ -65,7 +69,7 @@ def test_the_latest_run_is_the_one_that_began_last(project: ProjectFolder) -> No
     begun = [begin(project, name) for name in names]
     assert runs_of(project) == begun[::-1]
     user = project.path.parents[3] / "user"
-    assert find_run(user, None) == begun[-1]
+    assert latest_run(user) == begun[-1]
 
 
 def test_a_run_of_an_earlier_version_is_older_than_any_with_a_number(
@@ -105,3 +109,19 @@ def test_requests_are_heard_in_the_order_in_which_they_were_left(
         requests.leave(tmp_path, StopRun(reason=reason))
     heard = [asked for _, asked in requests.pending(tmp_path)]
     assert heard == [StopRun(reason=reason) for reason in ("first", "second", "third")]
+
+
+def test_a_run_that_goes_on_comes_before_a_newer_one_that_is_over(project: ProjectFolder) -> None:
+    """One that somebody hosts comes first; what is over is looked at only where it is named."""
+    user = project.path.parents[3] / "user"
+    names = ("20261129-180000-abc", "20261129-180001-abd", "20261129-180002-abe")
+    hosted, unhosted, over = (begin(project, name) for name in names)
+    journal = Journal.open(over.journal, "write")
+    journal.append([Recorded(2, 0.0, None, RunStopped(reason="it is over"))])
+    journal.close()
+    assert run_that_goes_on(user) == unhosted
+    lock = RunLock.acquire(hosted.lock)
+    assert lock is not None
+    assert run_that_goes_on(user) == hosted
+    lock.release()
+    assert latest_run(user) == over

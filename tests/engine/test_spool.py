@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from anabranch.client.verbs import Reply
+from anabranch.core.calls import Caller
 from anabranch.core.ids import StreamId
 from anabranch.engine.gateway import spool_folder, wire
 from anabranch.engine.gateway.spool_folder import SpoolFolder, in_workspace
 from tests.engine.knocking import Bench
 from tests.engine.repositories import git, make_repository
+
+A = Caller(StreamId("a"), 1)
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ async def test_a_partial_file_is_heard_when_it_is_whole(bench: Bench) -> None:
     with path.open("wb") as file:
         file.write(frame[:20])
         file.flush()
-        seen = bench.gateway._spools._spools[StreamId("a")]
+        seen = bench.gateway._spools._spools[A]
         seen.look(bench.now())
         assert not (bench.spool("a") / "slow.answer").exists()
         file.write(frame[20:])
@@ -131,7 +134,7 @@ async def test_a_request_that_cannot_go_away_costs_next_to_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder where a request or its answer should be: few looks, no descriptor kept, no harm."""
-    spool, seen = bench.spool("a"), bench.gateway._spools._spools[StreamId("a")]
+    spool, seen = bench.spool("a"), bench.gateway._spools._spools[A]
     (spool / "folder.request").mkdir()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(100):
@@ -183,7 +186,7 @@ async def test_a_spool_that_is_a_link_is_not_followed(
     moved.symlink_to((elsewhere / "spool", elsewhere)[depth])
     frame = {"verb": "state_set", "key": "k", "value": 1, "token": bench.token("a")}
     leave(elsewhere / "spool", "one", json.dumps(frame).encode())
-    bench.gateway._spools._spools[StreamId("a")].look(bench.now())
+    bench.gateway._spools._spools[A].look(bench.now())
     assert (await ask(bench, "b", "one", verb="heartbeat")).ok
     assert bench.state.shared.head == 0
     assert os.listdir(elsewhere / "spool") == ["one.request"]
@@ -210,7 +213,7 @@ async def test_the_folder_goes_with_its_attempt(bench: Bench) -> None:
     """Nobody is heard in the spool of an attempt that is over."""
     token = bench.token("a")
     await bench.exit("a")
-    await bench.until(lambda: StreamId("a") not in bench.gateway._spools._spools)
+    await bench.until(lambda: A not in bench.gateway._spools._spools)
     assert bench.gateway.endpoint.tokens.bearer(token) is not None
 
 

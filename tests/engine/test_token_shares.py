@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anabranch.engine.token_shares import Borrower, Moves, moves, to_lend
@@ -102,6 +102,14 @@ RUNS = st.lists(borrower(), max_size=8).map(
 
 
 @given(st.integers(1, 16), RUNS)
+@example(
+    15,
+    [
+        Borrower("a", implicit=4, wants_more=True),
+        Borrower("b", implicit=2, loan=1, unused=1, untouched=1),
+        Borrower("c", implicit=4, loan=5, unused=1),
+    ],
+)
 def test_never_more_is_lent_than_there_is(slots: int, borrowers: list[Borrower]) -> None:
     """What is too much is taken or recalled, all of it; nothing is taken that is not there."""
     found, lendable = moves(slots, borrowers), to_lend(slots, borrowers)

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.ids import StreamId
-from anabranch.engine.process_table import machine_load, parse_stat, sample_trees
+from anabranch.engine.process_table import parse_stat, sample_trees
 from anabranch.engine.vitals import VitalsSampler, Watched
 from anabranch.engine.watching import WorkspaceWatcher
 
 S = StreamId("s")
-DEADLINE_SECONDS = 8.0
+DEADLINE_SECONDS = 60.0
 # Starts two sleeping children, says so, and waits for a line before it ends them.
 TREE = """
 import subprocess, sys
@@ -118,14 +118,6 @@ def test_a_process_may_call_itself_anything() -> None:
     assert (process.own_ticks, process.reaped_ticks) == (14 + 15, 16 + 17)
     assert (process.started_ticks, process.resident_pages) == (22, 24)
     assert parse_stat(b"42 (cut) R 1") is None
-
-
-def test_the_machine_tells_its_load() -> None:
-    """Processors, load and memory are plausible numbers."""
-    load = machine_load()
-    assert load.cpu_count >= 1
-    assert 0 < load.memory_available_bytes <= load.memory_total_bytes
-    assert load.memory_pressure_some10 is None or 0 <= load.memory_pressure_some10 <= 100
 
 
 @pytest.fixture

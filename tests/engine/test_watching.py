@@ -16,7 +16,7 @@ from anabranch.engine.watching import WorkspaceWatcher, emitter, inotify, watch_
 from anabranch.engine.watching.polling import is_silent_file_system
 
 S = StreamId("s")
-DEADLINE_SECONDS = 8.0
+DEADLINE_SECONDS = 60.0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

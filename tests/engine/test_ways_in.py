@@ -85,6 +85,11 @@ EXAMPLES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"label": "before", "wait_seconds": 0.01},
         ["checkpoint", "before", "--wait", "0.01"],
     ),
+    "ask": (
+        {"question": "really?", "choices": ["yes", "no"], "wait_seconds": 0.01},
+        ["ask", "really?", "--choice", "yes", "--choice", "no", "--wait", "0.01"],
+    ),
+    "prompt": ({"text": "your turn"}, ["prompt", "your", "turn"]),
     "restore": (
         {"version": 0, "stream": "a"},
         ["restore", "0", "--stream", "a"],
@@ -110,6 +115,7 @@ NOT_TOGETHER: dict[str, tuple[dict[str, Any], list[str]]] = {
     "request": ({"ticket": "9"}, ["request", "--ticket", "9"]),
     "arrive": ({"ticket": "9"}, ["arrive", "--ticket", "9"]),
     "checkpoint": ({"ticket": "9"}, ["checkpoint", "--ticket", "9"]),
+    "ask": ({"ticket": "9"}, ["ask", "--ticket", "9"]),
     "restore": ({"checkpoint": 1}, ["restore", "--checkpoint", "1"]),
     "register": (
         {"ticket": "9", "capabilities": [], "depends_on": [], "dependencies": []},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from anabranch.engine.workspaces import (
     publish_result_folder,
     result_branch,
 )
+from anabranch.engine.workspaces.layers.mounting import Layers, hide, show, why_not_layers
 from anabranch.engine.workspaces.preparing import prepare_workspace
 from anabranch.engine.workspaces.records import record_path
 from tests.e2e.checkouts import likeness
@@ -307,6 +309,8 @@ def test_leftovers_of_a_crash_never_cost_work(
     assert (again.path / "a.txt").read_text() == "a\n"
     assert git(again.path, "status", "--porcelain") == ""
     aside = list(again.path.parent.glob("*@leftover-*"))
+    if again.layers is not None:
+        aside = list(again.layers.upper.parent.parent.glob("*@leftover-*/upper"))
     assert len(aside) == (0 if work is None and kind == "isolated" else 1)
     if work is not None:
         assert (aside[0] / work).read_text() == "precious\n"
@@ -356,3 +360,20 @@ def test_empty_submodules_are_said(tmp_path: Path) -> None:
     user = with_submodule(tmp_path / "user")
     workspace = open_project(user, tmp_path / "out").workspace("one")
     assert len(workspace.warnings) == 1
+
+
+def test_who_looks_into_layers_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """The engine itself looks into workspaces all the time, from other threads."""
+    if why_not_layers(tmp_path):
+        pytest.skip("no layers here")
+    layers = Layers((tmp_path / "lower",), tmp_path / "own/upper", tmp_path / "own/scratch")
+    shown = tmp_path / "shown"
+    for folder in (*layers.lower, layers.upper, shown):
+        folder.mkdir(parents=True)
+    show(layers, shown)
+    looks = os.open(shown, os.O_RDONLY)
+    gone = threading.Timer(0.05, os.close, (looks,))
+    gone.start()
+    hide(shown)
+    gone.join()
+    assert not shown.is_mount()

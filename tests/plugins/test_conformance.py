@@ -19,6 +19,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.strategies import (
     Abandon,
     Ask,
+    AskForOne,
     Checkpoint,
     Converge,
     Drop,
@@ -29,6 +30,7 @@ from anabranch.core.strategies import (
     GiveUp,
     Placement,
     Placing,
+    PointDecision,
     PointView,
     QueuedStream,
     Retry,
@@ -484,3 +486,39 @@ def test_a_seed_always_shows_the_same_views() -> None:
     strategy = Point(lambda view, now: barrier(view))
     assert decisions_digest(strategy) == decisions_digest(strategy)
     assert decisions_digest(strategy) != decisions_digest(strategy, seed=1)
+
+
+class Shortest:
+    """A type of a plugin's that adopts whoever changed the fewest files, and asks where none is."""
+
+    name = "shortest"
+    adopts_one = True
+
+    def next_step(self, view: PointView, now: float) -> PointDecision:
+        if view.outstanding:
+            return WaitForMore("not all are there")
+        if not view.adoptable:
+            return Abandon("nobody can be adopted")
+        if view.adopted is not None:
+            return Converge((view.adopted,), "a person has chosen")
+        order = sorted(view.adoptable, key=lambda s: (view.files_changed.get(s, 0), s))
+        if len(order) > 1 and len({view.files_changed.get(s, 0) for s in order[:2]}) == 1:
+            return AskForOne(tuple(order), "two are as short")
+        return Converge((order[0],), "the shortest")
+
+
+class Greedy(Shortest):
+    """One that breaks the law of its kind: it takes all that are there."""
+
+    name = "greedy"
+
+    def next_step(self, view: PointView, now: float) -> PointDecision:
+        found = super().next_step(view, now)
+        taken = Converge(tuple(view.adoptable), "all of them")
+        return taken if isinstance(found, Converge | AskForOne) else found
+
+
+def test_a_type_of_a_plugin_may_adopt_and_is_held_to_the_laws_of_that() -> None:
+    assert_conforms(Shortest())
+    (fault,) = find_faults(Greedy())
+    assert "it adopts one, and merges others too" in fault.message

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
 
-from anabranch.core import calls
+from anabranch.core import calls, inputs
 from anabranch.core.ids import StreamId
+from anabranch.core.plans.plan import RatePlan
 from anabranch.core.views.projections import event_line, status
 from anabranch.plugins import load_plugins
 from anabranch.testing import ByHand, Simulation, plan_of, stream
 from anabranch.testing.trying import strategies_with
 from tests.plugins.test_extensions import a_report, an_end
+from tests.plugins.trace_rules import Drawn, checked
 
 TRACE = load_plugins().extensions.report_formats["trace"]
 SEEDS = 40
-
-Drawn = list[dict[str, Any]]
 
 
 def run_of(*members: Any, **fields: Any) -> ByHand:
@@ -30,81 +28,12 @@ def run_of(*members: Any, **fields: Any) -> ByHand:
 
 def drawn(report: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> Drawn:
     """Return the events of a trace, once they keep the format's rules."""
-    trace = json.loads(TRACE.render(report, list(events)))
-    assert trace["displayTimeUnit"] in ("ms", "ns")
-    found: Drawn = trace["traceEvents"]
-    for event in found:
-        _check_one(event)
-    _check_rows(found)
-    _check_flows(found)
-    return found
+    return checked(TRACE.render(report, list(events)))
 
 
 def drawn_run(run: ByHand | Simulation) -> Drawn:
     records = run.records if isinstance(run, ByHand) else run.store.records
     return drawn(status(run.state, True, 0.0), [event_line(run.state, r) for r in records])
-
-
-def _check_one(event: dict[str, Any]) -> None:
-    assert isinstance(event["name"], str)
-    assert isinstance(event["pid"], int)
-    assert isinstance(event["tid"], int)
-    assert event["ph"] == "M" or (isinstance(event["ts"], int) and event["ts"] >= 0)
-    match event["ph"]:
-        case "X":
-            assert isinstance(event["dur"], int)
-            assert event["dur"] >= 0
-        case "i":
-            assert event["s"] in ("g", "p", "t")
-        case "C":
-            assert event["args"]
-            assert all(isinstance(value, int) for value in event["args"].values())
-        case "M":
-            key = {"thread_sort_index": "sort_index"}.get(event["name"], "name")
-            assert event["name"] in ("process_name", "thread_name", "thread_sort_index")
-            assert set(event["args"]) == {key}
-        case "s" | "f":
-            assert isinstance(event["id"], int)
-            assert event["cat"]
-        case other:
-            raise AssertionError(f"no such kind of event: {other}")
-
-
-def _check_rows(found: Drawn) -> None:
-    """Slices of one row are apart, or one within the other."""
-    rows: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    for event in found:
-        if event["ph"] == "X":
-            begin = event["ts"]
-            rows[event["pid"], event["tid"]].append((begin, begin + event["dur"]))
-    for slices in rows.values():
-        around: list[int] = []
-        for begin, end in sorted(slices, key=lambda s: (s[0], -s[1])):
-            while around and around[-1] <= begin:
-                around.pop()
-            assert not around or end <= around[-1], slices
-            around.append(end)
-
-
-def _check_flows(found: Drawn) -> None:
-    """Each arrow has both ends, leads forward, and is tied to a slice at either end."""
-    ends: dict[tuple[str, str, int], dict[str, dict[str, Any]]] = defaultdict(dict)
-    for event in found:
-        if event["ph"] in ("s", "f"):
-            of_it = ends[event["cat"], event["name"], event["id"]]
-            assert event["ph"] not in of_it
-            of_it[event["ph"]] = event
-    assert len({number for _, _, number in ends}) == len(ends)
-    for both in ends.values():
-        assert set(both) == {"s", "f"}
-        assert both["s"]["ts"] <= both["f"]["ts"]
-        assert both["f"]["bp"] == "e"
-        for end in both.values():
-            assert any(
-                slice_["ts"] <= end["ts"] < slice_["ts"] + slice_["dur"]
-                for slice_ in found
-                if slice_["ph"] == "X" and slice_["tid"] == end["tid"]
-            )
 
 
 def waits(found: Drawn) -> list[tuple[str, str, int, int]]:
@@ -151,6 +80,15 @@ def test_the_trace_has_a_slice_a_try_of_a_handler_in_the_row_of_its_slot() -> No
     (group,) = {e["pid"] for e in slices}
     names = [e["args"]["name"] for e in found if e["ph"] == "M" and e["pid"] == group]
     assert sorted(set(names)) == ["handlers of a", "slot 0", "slot 1"]
+
+
+def test_handlers_in_one_slot_come_one_after_the_other() -> None:
+    """Their beginnings are rounded: the next one does not begin before the one before has ended."""
+    report, events = a_report()
+    ends = [an_end(0, "x"), an_end(0, "y", began_at=0.7495)]
+    found = drawn(report, [*events, *ends])
+    slices = [(e["ts"], e["dur"]) for e in found if e.get("cat") == "handler"]
+    assert slices == [(500_000, 250_000), (750_000, 249_500)]
 
 
 def test_an_arrow_leads_from_the_end_of_a_dependency_to_whoever_waited_for_it() -> None:
@@ -222,6 +160,44 @@ def test_waits_that_overlap_stand_in_two_rows() -> None:
     assert [names[e["tid"]] for e in locks] == ["b", "b, at the same time"]
 
 
+def test_what_waits_for_the_clock_says_so_in_slices() -> None:
+    """For its time of day, its share of a spread, its rate; before that for what it depends on."""
+    plan = (
+        stream("first"),
+        stream("nightly", "first", at="02:30", zone="Europe/Berlin"),
+        stream("spread", spread_seconds=600.0),
+        stream("often", rate=RatePlan(1, 60.0), max_retries=1),
+    )
+    run = run_of(*plan)
+    run.run("first", "often")
+    run.at(2.0)
+    run.exited("often", 1)
+    run.kept("often")
+    run.at(5.0)
+    run.exited("first")
+    run.kept("first")
+    cause = run.stream("nightly").window.cause
+    run.at(50.0)
+    run.give(
+        inputs.TimeFound(
+            stream=StreamId("nightly"),
+            due_at=50.0,
+            due_wall=50.0,
+            seen_wall=50.0,
+            shown="02:30",
+            cause=cause,
+        )
+    )
+    run.at(60.0)
+    run.run("often")
+    found = waits(drawn_run(run))
+    assert ("dependency", "waits for its dependencies", 0, 5_000) in found
+    assert ("time", "waits for 02:30 Europe/Berlin", 5_000, 45_000) in found
+    of_time = {name for kind, name, *_ in found if kind == "time"}
+    assert "waits for its moment within 10 min" in of_time
+    assert "waits for its rate, 1 start in 60 s" in of_time
+
+
 def _lock(run: ByHand, name: str, path: str) -> None:
     caller = calls.Caller(StreamId(name), 1)
     run.give(calls.Lock(caller=caller, request=f"lock {path}", path=path, wait=True))
@@ -258,3 +234,29 @@ def test_names_are_text_whatever_is_in_them() -> None:
     assert text.isascii()
     assert "\x1b" not in text
     assert name in {e["args"].get("name") for e in drawn(report, events) if e["ph"] == "M"}
+
+
+@pytest.mark.parametrize("wins", [1, 2])
+def test_each_of_two_attempts_has_slices_of_its_own(wins: int) -> None:
+    facts = {"is_repeatable": True, "long_seconds": 1.0, "estimate_basis": "learned"}
+    run = run_of(stream("a", **facts), has_speculation=True)
+    run.run("a")
+    run.at(1.0)
+    run.run("a@2")
+    run.clock.advance_to(3.0)
+    run.exited(f"a@{wins}")
+    run.clock.advance_to(4.0)
+    run.exited(f"a@{3 - wins}", 143)
+    run.clock.advance_to(5.0)
+    run.kept(f"a@{wins}")
+    run.kept(f"a@{3 - wins}")
+    found = drawn_run(run)
+    attempts = {
+        e["args"]["attempt"]: (e["name"], e["ts"] // 1000, e["dur"] // 1000)
+        for e in found
+        if e.get("cat") == "attempt"
+    }
+    ends = {wins: 3000, 3 - wins: 4000}
+    assert attempts == {1: ("a", 0, ends[1]), 2: ("a, attempt 2", 1000, ends[2] - 1000)}
+    kept = [(e["ts"] // 1000, e["dur"] // 1000) for e in found if e["name"] == "keeps its work"]
+    assert sorted(kept) == [(3000, 2000), (4000, 1000)]

@@ -24,6 +24,7 @@ from anabranch.core.model.handlers import Handled
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import asks_of
 from anabranch.core.model.outcome import Decision, Refusal
+from anabranch.core.model.questions import all_open
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import (
     Dependency,
@@ -31,6 +32,7 @@ from anabranch.core.plans.plan import (
     FanPlan,
     Plan,
     RatePlan,
+    SideCommand,
     StreamPlan,
 )
 from anabranch.core.plans.providers import with_providers
@@ -85,6 +87,7 @@ def random_plan(rng: Random) -> Plan:
         recovery_timeout_seconds=20.0,
         tell_conflicts=rng.random() < 0.5,
         heartbeat_timeout_seconds=15.0,
+        max_disk_bytes=20,
     )
 
 
@@ -106,6 +109,7 @@ def _member(rng: Random, names: list[str], n: int) -> StreamPlan:
         optional=rng.random() < 0.2,
         converge=rng.choice(("p", "final", "final")),
         also_at=(),
+        tty=n % 2 == 0,
         sync=rng.random() < 0.5,
         heartbeat_timeout_seconds=rng.choice((10.0, 10.0, 600.0)),
         after_seconds=rng.choice((0.0, 0.0, 3.0)),
@@ -113,6 +117,8 @@ def _member(rng: Random, names: list[str], n: int) -> StreamPlan:
         rate=rng.choice((None, None, RatePlan(1, 20.0))),
         timeout_seconds=rng.choice((None, None, None, 60.0)),
         writes=rng.choice(((), (), ("a",))),
+        setup=SideCommand(("x",), "x") if n % 3 else None,
+        teardown=SideCommand(("x",), "x") if n % 3 == 1 else None,
         fan=FanPlan({"items": ["a"]}, "x {item}") if n % 2 == 0 else None,
     )
     also = ("p",) if made.converge == "final" and rng.random() < 0.2 else ()
@@ -123,7 +129,7 @@ class Everything:
     """One run from a seed; ``given`` is the story so far, for whoever wants to shrink it."""
 
     def __init__(self, seed: int, strategies: Strategies) -> None:
-        self.rng = Random(seed)
+        self.rng, self.of_setups = Random(seed), Random(seed)
         self.strategies = strategies
         self.plan = random_plan(self.rng)
         self.now = 0.0
@@ -295,7 +301,16 @@ class Everything:
                 ),
             ),
             (1, lambda: calls.Renew(**who)),
+            (1, lambda: calls.Prompt(**who, text=rng.choice(("", "your turn")))),
             (1, lambda: calls.Checkpoint(**who, label="l")),
+            (
+                0 if caller.is_operator else 2,
+                lambda: calls.Ask(
+                    **who,
+                    question=rng.choice(("a?", "b?")),
+                    choices=rng.choice(((), ("yes", "no"))),
+                ),
+            ),
             (
                 3 if caller.is_operator else 0,
                 lambda: calls.Register(
@@ -331,7 +346,11 @@ class Everything:
             for a in state.points[p.id].gathering.arrivals
             if a.stream == caller.stream
         ]
+        found += [q.ticket for q in state.questions.get(caller.stream, ())]
         return self.rng.choice(sorted(found) or [3])
+
+    def _who_asks(self) -> StreamId:
+        return self.rng.choice(sorted(self.state.questions) or [self._name()])
 
     def _name(self) -> StreamId:
         return self.rng.choice(self.plan.streams).id
@@ -349,6 +368,14 @@ class Everything:
             self.exits(self.rng.choice(sorted(running)))
         elif to_do:
             self.answer(self.rng.choice(to_do), may_fail=True)
+
+    def _set_up(self, who: dict[str, Any], began: dict[str, Any], fails: bool) -> None:
+        """Let a setup begin, and end or go on."""
+        self.give(inputs.SetupBegan(**who, **began))
+        if self.of_setups.random() < 0.8:
+            done: dict[str, Any] = {"seconds": 0.5, "happened_at": self.now, "signal": None}
+            failure = "exit 1" if fails else ""
+            self.give(inputs.SetupDone(**who, **done, exit_code=0, failure=failure))
 
     def answer(self, effect: fx.Effect, may_fail: bool) -> None:
         """One effect is done."""
@@ -377,7 +404,11 @@ class Everything:
                     "log": "l",
                     "happened_at": self.now,
                 }
+                if self.of_setups.random() < 0.3:
+                    self._set_up(who, began, fails)
                 self.give(inputs.ProcessStarted(**who, **began))
+            case fx.TearDown():
+                self.give(inputs.TeardownDone(**who, exit_code=0, seconds=0.1, failure=""))
             case fx.StopProcess():
                 self.exits(effect.stream)
             case fx.CaptureResult() if fails:
@@ -446,6 +477,16 @@ class Everything:
                 self.give(inputs.SyncNotDone(**who, **about, reason="no"))
             case fx.RecoverHandler():
                 self.give(inputs.HandlerRequestPassedOn(**who, request=effect.cause))
+            case fx.TypeInput():
+                verdicts: tuple[ev.Verdict, ...] = ("delivered", "refused", "stalled", "unknown")
+                self.give(
+                    inputs.InputTyped(
+                        stream=effect.stream,
+                        number=effect.number,
+                        verdict=rng.choice(verdicts),
+                        evidence="e",
+                    )
+                )
             case fx.AskStream():
                 self.give(inputs.StreamAsked(**who, way="signal", outcome="sent"))
             case fx.ApproveResult() if fails:
@@ -489,6 +530,7 @@ class Everything:
                     silent_seconds=9.0,
                     verdict=rng.choice(("never_heard", "stalled", "unclear", "quiet", "back")),
                 ),
+                lambda: inputs.PromptSeen(**who, text=rng.choice(("", "y?", "z?")), since=self.now),
                 lambda: inputs.HeartbeatHeard(**who, status="s", progress=0.1, info={}),
                 lambda: inputs.MachineLoad(
                     memory_available_mb=rng.choice((100.0, 5000.0, 5000.0)), memory_pressure=0.0
@@ -517,13 +559,16 @@ class Everything:
             )
         )()
         self.give(seen)
+        if isinstance(seen, inputs.MachineLoad):  # the disk fills as the memory does
+            is_short = seen.memory_available_mb < 1000
+            self.give(inputs.DiskSeen(used_bytes=50 if is_short else 5, by_kind={"logs": 5}))
         if rng.random() < 0.2:
             self.give(seen)
 
     def _handlers_seen(self, name: StreamId, attempt: int) -> inputs.HandlersSeen:
         """Handlers have ended; now and then the look is one that got lost, or is too late."""
         asked = [s for s, handled in self.state.handlers.items() if handled.requested]
-        if asked and self.rng.random() < 0.5:
+        if asked and self.rng.random() < 0.8:
             name = self.rng.choice(asked)
             attempt = self.state.streams[name].attempt
         known = self.state.handlers.get(name, Handled())
@@ -590,6 +635,11 @@ class Everything:
                     *(3 * (self._single_ones_again,)),
                     lambda: inputs.ResetBreaker(breaker=rng.choice(open_breakers)),
                     lambda: inputs.ApproveRun(),
+                    *(2 * (lambda: inputs.AnswerQuestion(stream=self._who_asks(), answer="yes"),)),
+                    lambda: inputs.SendInput(
+                        stream=name, text="y", request=f"r{rng.randrange(1_000)}"
+                    ),
+                    lambda: inputs.LookAt(streams=(name,)),
                     lambda: inputs.AllowViolation(stream=name),
                     lambda: inputs.HandBack(stream=name),
                     lambda: inputs.TellConflict(streams=(name, self._name())),
@@ -600,6 +650,9 @@ class Everything:
                         inputs.StopRun(reason="stopped")
                         if rng.random() < 0.2
                         else inputs.ApproveRun()
+                    ),
+                    lambda: inputs.ReopenConflict(
+                        resolutions=tuple(self.state.resolutions.values())[:1]
                     ),
                     lambda: inputs.ResolveConflict(
                         resolutions=(
@@ -666,15 +719,19 @@ class Everything:
             ]
             if going:
                 self.exits(going[0])
-            elif self._outside_goes():
+            elif self._outside_goes() or self._somebody_is_answered():
                 pass
             elif any(s.held for s in self.state.streams.values()):
                 for s in self.state.streams.values():
                     self.give(inputs.StreamLetGo(stream=s.id, attempt=s.attempt))
             elif self.state.resources.shortage:
                 self.give(inputs.MachineLoad(memory_available_mb=5e3, memory_pressure=0.0))
+            elif self.state.resources.disk_shortage:
+                self.give(inputs.DiskSeen(used_bytes=5, by_kind={}))
             elif self._operator_holds():
                 pass
+            elif blocked := [s.id for s in self.state.streams.values() if s.phase is Phase.BLOCKED]:
+                self.give(inputs.RetryStream(stream=blocked[0], reason="decided"))
             elif self.timers:
                 at, cause = min(self.timers)
                 self.timers.discard((at, cause))
@@ -693,6 +750,12 @@ class Everything:
                 self.give(calls.Leave(caller=caller, request=f"q{self._requests}"))
                 return True
         return False
+
+    def _somebody_is_answered(self) -> bool:
+        asked = next(all_open(self.state.questions), None)
+        if asked is not None:
+            self.give(inputs.AnswerQuestion(stream=asked.stream, answer="yes"))
+        return asked is not None
 
     def _operator_holds(self) -> bool:
         holder = self.state.locks.holders.get(StreamId(""))

@@ -29,6 +29,8 @@ def test_whatever_happens_nobody_waits_for_nothing_or_for_ever(part: int) -> Non
     assert {ev.DeadlockDetected, ev.ResourcesQueued, ev.LockExpired, ev.StreamJoined} <= seen
     assert {ev.HandlerFinished, ev.HandlersSkipped, ev.HandlersStopped} <= seen
     assert {ev.HandlerRecoveryRequested, ev.HandlerRecoveryPassedOn, ev.HandlersLeft} <= seen
-    assert {ev.HandlerRequestsHeard, ev.ParallelismChanged} <= seen
+    assert {ev.HandlerRequestsHeard, ev.ParallelismChanged, ev.DiskUseChanged} <= seen
+    assert {ev.QuestionAnswered, ev.QuestionWithdrawn} <= seen
+    assert ev.InputSent in seen
     assert placed == set(BALANCERS)
     assert chosen, "single handlers of streams that had failed are asked for"

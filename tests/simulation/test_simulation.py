@@ -35,6 +35,7 @@ SOMETIMES = (
     "a crash before an append",
     "a crash between append and perform",
     "a holder was killed",
+    "a line was sent into a terminal",
     "a file that was changed since was left alone",
     "a merge could not be done at all",
     "a process exited 0",
@@ -52,9 +53,17 @@ SOMETIMES = (
     "a run ended failed",
     "a run ended stopped",
     "a running process was adopted",
+    "a setup failed",
+    "a setup was adopted",
+    "a setup was done",
+    "a setup was stopped",
+    "a teardown failed",
+    "a teardown was done",
     "a stop was ignored until the grace ended",
     "a stop was obeyed",
     "a stream was brought the others' work",
+    "a stream went on in one begun alike",
+    "a stream went on in the workspace of the one before",
     "a time of day came",
     "a victim was chosen and later succeeded",
     "a stream ran alone after it ran out of memory",
@@ -73,8 +82,12 @@ SOMETIMES = (
     "snapshots conflicted",
     "the clock on the wall was set",
     "the journal's disk was full",
+    "the operator adopted one of several",
     "the operator decided about a conflict",
     "the operator handed a conflict back",
+    "the operator handed work back",
+    "the operator took a result",
+    "an attempt went on from what was handed back",
     "the operator sent ApproveRun",
     "the operator sent RecoverStream",
     "the operator sent ResumeRun",
@@ -83,6 +96,7 @@ SOMETIMES = (
     "the operator sent StopStream",
     "the operator sent TellConflict",
     "the operator solved what needed him",
+    "the operator took a decision back",
     "there was no base",
     "what a stream starts from did not merge",
 )
@@ -94,8 +108,9 @@ NEVER_SIMULATED = {
     "stream_let_go",
     *("convergence_aggregated", "convergence_withdrawn", "arrival_released"),
     *("arrival_wait_began", "arrival_wait_ended"),
+    *("prompt_found", "prompt_gone"),
 }
-COME_OF_CALLS = ("locks", "sharing", "resources", "liveness", "handlers")
+COME_OF_CALLS = ("locks", "questions", "sharing", "resources", "liveness", "handlers")
 """Modules of events that only calls and live facts bring about; this world's streams make none.
 
 Locks and handlers have a simulation of their own beside this one, the others models in tests/core.

@@ -6,10 +6,9 @@ import click
 
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import AllowViolation
-from anabranch.engine.runs import find_run
-from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
 from anabranch_console.cli.steering import steer
+from anabranch_console.cli.which_run import run_meant
 
 REASON = "allowed by you"
 
@@ -17,13 +16,13 @@ REASON = "allowed by you"
 @click.command
 @click.argument("stream")
 @click.argument("path", required=False)
-@click.option("--run", help="The run; the latest by default.")
+@click.option("--run", help="The run; by default the one that goes on.")
 def command(stream: str, path: str | None, run: str | None) -> None:
     """Allow what STREAM wrote against the locks, or outside its paths, to be merged.
 
     With PATH only that file is allowed. A run that waits for this goes on.
     """
-    home = find_run(here(), run)
+    home = run_meant("allow", run, stream)
     allowing = AllowViolation(stream=StreamId(stream), path=path, reason=REASON)
     state = steer(home, allowing, REASON)
     say(f"allowed; run {home.run} is {shown(state.phase)}")

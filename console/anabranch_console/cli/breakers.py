@@ -18,12 +18,12 @@ REASON = "reset by you"
 @click.option("--reset", metavar="NAME", help="Close this breaker: what it holds back starts.")
 @json_option
 def command(run: str | None, reset: str | None, as_json: bool) -> None:
-    """List the circuit breakers of RUN (the latest): one for each command and capability.
+    """List the circuit breakers of RUN (that goes on): one for each command and capability.
 
     A breaker opens when clearly more fails than is usual. Streams wait then, until one of them has
     tried and got through.
     """
-    found, state = found_run(run)
+    found, state = found_run("breakers", run)
     if reset is not None:
         state = steer(found.folder, ResetBreaker(breaker=reset, reason=REASON), REASON)
         say(f"the breaker of {shown(reset)} is closed")

@@ -7,10 +7,9 @@ import click
 from anabranch.core.ids import FINAL_POINT, PointId
 from anabranch.core.inputs import ChooseStrategy
 from anabranch.core.strategies.kinds import CHOICES
-from anabranch.engine.runs import find_run
-from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, say, shown
 from anabranch_console.cli.steering import steer
+from anabranch_console.cli.which_run import run_meant
 
 REASON = "chosen by you"
 
@@ -21,14 +20,14 @@ REASON = "chosen by you"
 @click.option(
     "--point", help="Which convergence point, for a convergence type; else the final one."
 )
-@click.option("--run", help="The run; the latest by default.")
+@click.option("--run", help="The run; by default the one that goes on.")
 @json_option
 def command(kind: str, strategy: str, point: str | None, run: str | None, as_json: bool) -> None:
     """Have STRATEGY asked from now on, for what has not been decided yet.
 
     A load balancer ranks again all that wait for a slot. What has begun goes on as it is.
     """
-    home = find_run(here(), run)
+    home = run_meant("choose", run)
     is_at_points = CHOICES[kind].is_at_points
     if point is not None and not is_at_points:
         raise click.UsageError(f"--point is for convergence types, and a {kind} is the whole run's")

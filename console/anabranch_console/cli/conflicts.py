@@ -11,7 +11,12 @@ from anabranch.core.ids import StreamId
 from anabranch.core.inputs import TellConflict
 from anabranch.core.model.state import State
 from anabranch.core.views.conflicts import in_order, open_conflicts, resolution_of
-from anabranch.core.views.projections import SCHEMA, conflict_status, foreseen_status
+from anabranch.core.views.projections import (
+    SCHEMA,
+    conflict_status,
+    decisions_status,
+    foreseen_status,
+)
 from anabranch.engine.settling import (
     SideTexts,
     paths_named,
@@ -19,9 +24,17 @@ from anabranch.engine.settling import (
     texts_foreseen,
     texts_of,
 )
-from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
+from anabranch_console.cli.output import (
+    json_option,
+    print_json,
+    print_table,
+    run_argument,
+    say,
+    shown,
+)
 from anabranch_console.cli.reading import found_run
 from anabranch_console.cli.steering import steer
+from anabranch_console.cli.which_run import RunsHere
 from anabranch_console.presenters.side_diff import diff_texts
 
 
@@ -33,8 +46,9 @@ from anabranch_console.presenters.side_diff import diff_texts
 )
 @json_option
 def command(run: str | None, path: str | None, tell: tuple[str, str] | None, as_json: bool) -> None:
-    """List what of RUN (the latest) does not merge, and what would not if it ended now."""
-    found_home, state = found_run(run)
+    """List what of RUN (that is in conflict) does not merge, what would not if it ended now, and
+    what was decided: how, by whom and when."""
+    found_home, state = found_run("conflicts", run)
     if tell:
         one, other = map(StreamId, tell)
         steer(found_home.folder, TellConflict(streams=(one, other)), "told by you")
@@ -42,7 +56,9 @@ def command(run: str | None, path: str | None, tell: tuple[str, str] | None, as_
     elif as_json:
         found = [conflict_status(state, point, c) for point, c in open_conflicts(state)]
         foreseen = foreseen_status(state)
-        print_json({"schema": SCHEMA, "run": state.run, "conflicts": found, "foreseen": foreseen})
+        made = decisions_status(state)
+        listed = {"conflicts": found, "foreseen": foreseen, "decisions": made}
+        print_json({"schema": SCHEMA, "run": state.run, **listed})
     elif path is not None:
         _show(state, path)
     else:
@@ -58,16 +74,40 @@ def _list(state: State) -> None:
             decision = f"decided: {made.choice}" if made else "to be decided"
             click.echo(f"  {shown(path.path)}  ({path.kind})  {decision}")
     if open_conflicts(state):
-        say("show a path: anabranch conflicts --show PATH")
-        say("decide:      anabranch resolve PATH --ours | --theirs | --both | --file FILE")
+        runs, decide = RunsHere(), "anabranch resolve PATH --ours | --theirs | --both | --file FILE"
+        say(f"show a path: {runs.named_in('anabranch conflicts --show PATH', state.run)}")
+        say(f"decide:      {runs.named_in(decide, state.run)}")
     for seen in foreseen_status(state):
         paths = ", ".join(p["path"] for p in seen["paths"])
         known = " (both know)" if seen["told"] else ""
         click.echo(
             f"{shown(' and '.join(seen['streams']))} would conflict in {shown(paths)}{known}"
         )
+    _list_decisions(state)
     if not open_conflicts(state):
         say(f"nothing in run {state.run} waits for a decision")
+
+
+def _list_decisions(state: State) -> None:
+    """Print what was decided, by whom and when, and why what cannot be decided again stays."""
+    made = decisions_status(state)
+    if not made:
+        return
+    rows = [
+        [
+            decision["path"],
+            decision["choice"],
+            f"the {decision['by']}",
+            decision["at"] or "",
+            " and ".join(decision["streams"]),
+            decision["stays"] or "can be undone",
+        ]
+        for decision in made
+    ]
+    print_table(["DECIDED", "HOW", "BY", "AT", "BETWEEN", "UNDO"], rows)
+    if any(decision["stays"] is None for decision in made):
+        undo = RunsHere().named_in("anabranch resolve PATH --undo", state.run)
+        say(f"decide again: {undo}")
 
 
 def _show(state: State, name: str) -> None:

@@ -24,8 +24,8 @@ from anabranch_console.cli.reading import found_run
 @run_argument
 @json_option
 def command(run: str | None, as_json: bool) -> None:
-    """List the convergence points of RUN (the latest): arrived, waited for, merged, left out."""
-    _, state = found_run(run)
+    """List the convergence points of RUN (that goes on): arrived, waited for, merged, left out."""
+    _, state = found_run("convergence", run)
     points = [_point(state, point) for point in in_plan_order(state)]
     if as_json:
         foreseen = foreseen_status(state)

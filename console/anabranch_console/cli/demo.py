@@ -9,39 +9,43 @@ import sys
 import click
 
 from anabranch import exit_codes
-from anabranch.config import LoadedPlan, StrategyNames, load_plan
 from anabranch.core.model.state import RunPhase
 from anabranch.engine.starting import start_run
 from anabranch_console import demo
 from anabranch_console.cli.hosting import Wishes, exit_code, finish, host_run, interrupt_option
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import say
+from anabranch_console.cli.terminal import can_show_console
+from anabranch_console.demo.stand_in import StandIn
 
 
 @click.command
 @click.option("--headless", is_flag=True, help="No console, even on a terminal.")
 @interrupt_option
 def command(headless: bool, on_interrupt: str | None) -> None:
-    """Run nine streams on a small Python project in a scratch repository; needs no network.
+    """Run a dozen streams on a small Python project in a scratch repository; needs no network.
 
     They write code, tests and documentation side by side; one fans out over all files, one fails
-    once and is tried again, one hangs and is recovered, two conflict; the result is merged, taken
-    over, and its tests are run.
+    once and is tried again, one hangs and is recovered, two conflict, two race, one asks; the
+    result is merged, taken over, and its tests are run. In a console it takes about a minute, and
+    what needs a person goes on by itself after a while.
     """
     folder = demo.make_project()
     say(f"a scratch repository: {folder}")
     strategies = installed().strategies
-    loaded = load_plan(demo.PLAN, known=StrategyNames())
-    assert isinstance(loaded, LoadedPlan), "the bundled plan is valid"
+    show = demo.WATCHED if can_show_console() and not headless else demo.UNWATCHED
+    environment = demo.environment(show)
     host = start_run(
         folder,
-        loaded.plan,
+        demo.bundled_plan(strategies, show),
         strategies,
         plan_path=str(demo.PLAN),
         approve=True,
-        environment=demo.environment(),
+        environment=environment,
     )
-    code = host_run(host, Wishes(headless, on_interrupt=on_interrupt))
+    wishes = Wishes(headless, on_interrupt=on_interrupt)
+    with StandIn(host, demo.resolver(strategies), environment, show):
+        code = host_run(host, wishes)
     state = host.state
     if state.phase is not RunPhase.CONVERGED or not state.approval.is_done:
         say(f"the demo's run is {state.phase}; look at it: anabranch -C {folder} status")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Event
 
 import click
 
 from anabranch import exit_codes
 from anabranch.core.ids import StreamId
+from anabranch.core.plans.consent import commands_of
 from anabranch.core.wording import counted, duration
 from anabranch.drilling.drill import DrillReport, run_drill
 from anabranch.drilling.faults import Fault, FaultKind, check_faults, usual_faults
 from anabranch.drilling.findings import Finding
 from anabranch.drilling.rehearsal import rehearsal_of
 from anabranch.drilling.scratch import Scratch, make_scratch
+from anabranch_console.cli.consenting import require_unchanged, trust_option
 from anabranch_console.cli.durations import Duration
 from anabranch_console.cli.hosting import exit_code, finish
 from anabranch_console.cli.installed import installed
@@ -55,6 +58,7 @@ _SIGNS = {
 )
 @click.option("--limit", type=Duration(), default=600.0, show_default="10m", help="Stop after it.")
 @click.option("--keep", is_flag=True, help="Keep the scratch copy.")
+@trust_option
 @json_option
 def command(
     plan: str | None,
@@ -67,6 +71,7 @@ def command(
     heartbeat: float,
     limit: float,
     keep: bool,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Rehearse recovery: run PLAN on a scratch copy, inject faults, and report what became of them.
@@ -77,6 +82,8 @@ def command(
     """
     found = installed()
     loaded = valid_plan(read_plan(plan, (), found.strategies, found.extensions), as_json)
+    path = Path(plan or DEFAULT_PLAN).absolute()
+    require_unchanged(path, commands_of(loaded.plan), trust, asks=not as_json)
     faults = (
         *(Fault(FaultKind.KILL, (StreamId(name),)) for name in kill),
         *(Fault(FaultKind.STALL, (StreamId(name),)) for name in stall),

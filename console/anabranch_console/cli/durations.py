@@ -23,3 +23,21 @@ class Duration(click.ParamType[float]):
         if seconds <= 0:
             self.fail("it must be longer than 0 seconds", param, ctx)
         return seconds
+
+
+class Age(Duration):
+    """As a duration, and ``14d``, ``2w``."""
+
+    name = "age"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        text = str(value)
+        days = {"d": 86_400.0, "w": 604_800.0}.get(text[-1:])
+        if days is None:
+            return super().convert(value, param, ctx)
+        count = text[:-1]
+        if not count.isdecimal() or not count.isascii() or not 0 < int(count) < 100_000:
+            self.fail(f"{value!r} is not an age; write 14d, 2w or 36h", param, ctx)
+        return int(count) * days

@@ -20,7 +20,7 @@ from anabranch_console.cli.reading import found_run
 @click.option("--as", "stream", metavar="STREAM", help="As a stream that has joined the run.")
 @json_option
 def command(run: str | None, stream: str | None, as_json: bool) -> None:
-    """Print the environment with which a program outside speaks to RUN (the latest).
+    """Print the environment with which a program outside speaks to RUN (that goes on).
 
     It is that of the run's operator, or of a stream that has joined:
 
@@ -31,7 +31,7 @@ def command(run: str | None, stream: str | None, as_json: bool) -> None:
       ab-stream heartbeat --status reading
       ab-stream leave
     """
-    found, state = found_run(run)
+    found, state = found_run("env", run)
     variables = (
         operators_environment(found.folder)
         if stream is None

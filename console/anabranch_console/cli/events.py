@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -14,8 +15,10 @@ from anabranch.engine.follower import RunFollower
 from anabranch.engine.runs import records_of
 from anabranch_console.cli.output import print_json_line, run_argument, shown
 from anabranch_console.cli.reading import found_run, known_streams
-from anabranch_console.presenters import handler_events
+from anabranch_console.presenters import handler_events, queue_events
 
+DETAILS = handler_events.DETAILS | queue_events.DETAILS
+"""What is told of events whose reason alone does not say it."""
 FOLLOW_SECONDS = 0.2
 
 
@@ -25,8 +28,8 @@ FOLLOW_SECONDS = 0.2
 @click.option("--stream", help="Only what concerns one stream or point.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines (schema 1).")
 def command(run: str | None, follow: bool, stream: str | None, as_json: bool) -> None:
-    """List what happened in RUN (the latest)."""
-    found, state = found_run(run)
+    """List what happened in RUN (that goes on)."""
+    found, state = found_run("events", run)
     known_streams(state, [stream] if stream else [], state.points)
     cursor = 0
     for record in records_of(found.folder):
@@ -52,23 +55,32 @@ def _follow(follower: RunFollower, cursor: int, stream: str | None, as_json: boo
 
 def _tell(state: State, record: Recorded, only: str | None, as_json: bool) -> None:
     line = event_line(state, record)
-    if only is not None and only not in (line.get("stream"), line.get("point")):
+    if only is not None and only not in _named(line):
         return
     if as_json:
         print_json_line(line)
         return
     subject = line.get("stream") or line.get("point") or " and ".join(line.get("streams") or ())
     cause = f" ←{record.cause}" if record.cause else ""
-    of_handlers = handler_events.DETAILS.get(type(record.event))
-    detail = of_handlers(record.event) if of_handlers else _detail(line)
+    in_words = DETAILS.get(type(record.event))
+    detail = in_words(record.event) if in_words else _detail(line)
     click.echo(
         f"{duration(record.at):>7} {record.seq:>5}{cause:<6} {line['type']:<22} "
         f"{subject:<16} {shown(str(detail), 100)}".rstrip()
     )
 
 
+def _named(line: dict[str, Any]) -> set[str | None]:
+    """Return whom an event is about: one stream or point, or who waits in a slot's queue."""
+    waiting = (queued["stream"] for queued in line.get("queued") or ())
+    return {line.get("stream"), line.get("point"), *waiting}
+
+
 def _detail(line: dict[str, object]) -> object:
-    return line.get("reason") or line.get("message") or _brief(line)
+    said = (
+        line.get(key) for key in ("reason", "message", "question", "answer", "text", "evidence")
+    )
+    return next((text for text in said if text), None) or _brief(line)
 
 
 def _brief(line: dict[str, object]) -> str:

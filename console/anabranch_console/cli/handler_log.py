@@ -10,6 +10,7 @@ import click
 
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
+from anabranch.core.views.log_levels import Level, Levels, passes
 from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.handler_book import Handler, HandlerBook, unreadable
@@ -33,6 +34,7 @@ def print_handler(
     follow: bool,
     last: int | None,
     as_json: bool,
+    least: Level | None = None,
 ) -> None:
     """Print what one handler of one stream has written.
 
@@ -44,13 +46,14 @@ def print_handler(
         follow: go on until it has ended.
         last: print only so many lines, the last ones.
         as_json: print each line as JSON.
+        least: how bad a line has to be to be printed; None for all.
 
     Raises UsageError if there is no such handler.
     """
     if len(streams) != 1 or streams[0] not in have_handlers(state, folder):
         hint = "anabranch logs STREAM --handler I, where the plan gives STREAM an `each`"
         raise UsageError("a handler is one of a stream that fans out", hint)
-    reading = _Reading(folder, streams[0], place)
+    reading = _Reading(folder, streams[0], place, least)
     if reading.look() is None and not (follow and not state.streams[streams[0]].has_ended):
         raise UsageError(f"{streams[0]} has started no handler {place}", "they count from 0")
     wanted = _followed(folder, reading, last) if follow else _last(reading.whole(), last)
@@ -94,13 +97,15 @@ class _Reading:
     handler running: others come after it there. One that is begun again begins its output anew.
     """
 
-    def __init__(self, folder: RunFolder, stream: StreamId, place: int) -> None:
+    def __init__(
+        self, folder: RunFolder, stream: StreamId, place: int, least: Level | None
+    ) -> None:
         self.stream = stream
         self.found: Handler | None = None
         self._folder, self._place = folder, place
         self._book = HandlerBook(folder.handlers(stream) / "book")
         self._offset = self._tries = 0
-        self._lines = LineAssembler()
+        self._lines, self._levels, self._least = LineAssembler(), Levels(), least
 
     @property
     def is_done(self) -> bool:
@@ -113,14 +118,15 @@ class _Reading:
         found = self.look()
         while found is not None:
             if found.tries != self._tries:
-                self._offset, self._tries, self._lines = 0, found.tries, LineAssembler()
+                self._offset, self._tries = 0, found.tries
+                self._lines, self._levels = LineAssembler(), Levels()
             data = output_from(self._folder, self.stream, found, self._offset)
             before, found = found, self.look() if found.ended is None else found
             if found == before:
                 if not data:
                     return
                 self._offset += len(data)
-                yield from self._lines.feed(data)
+                yield from self._shown(self._lines.feed(data))
 
     def whole(self) -> Iterator[str]:
         """Yield all that is there, a last line that has no end too."""
@@ -129,7 +135,11 @@ class _Reading:
 
     def unfinished(self) -> list[str]:
         """Return the last line, if it has no end."""
-        return [self._lines.unfinished] if self._lines.unfinished else []
+        return self._shown([self._lines.unfinished] if self._lines.unfinished else [])
+
+    def _shown(self, lines: list[str]) -> list[str]:
+        """Return the lines that are bad enough."""
+        return [line for line in lines if passes(self._levels.take(line), self._least)]
 
     def look(self) -> Handler | None:
         """Return how far the handler is by now, None if it has not begun."""

@@ -19,14 +19,17 @@ from msgspec.structs import replace
 from anabranch import exit_codes
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import RunPhase, State
+from anabranch.core.plans.extending import extended, why_not_extended
+from anabranch.core.plans.plan import Plan, StreamPlan
 from anabranch.core.views.projections import event_line
+from anabranch.core.views.rest import awaits_more
 from anabranch.core.wording import counted
 from anabranch.engine.feed import FRAME_LIMIT
-from anabranch.engine.host import RunHost
 from anabranch.engine.runs import records_of
 from anabranch.engine.source import Frame
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, UsageError
 from anabranch.paths import RunFolder
 from anabranch_console.cli import progress
 from anabranch_console.cli.durations import Duration
@@ -37,12 +40,16 @@ from anabranch_console.cli.handler_progress import (
     running_tallies,
 )
 from anabranch_console.cli.interrupting import Interrupts, TimeLimit, interruptible
+from anabranch_console.cli.main import here
 from anabranch_console.cli.output import print_json_line, say, shown
 from anabranch_console.cli.terminal import can_show_console, is_in_ci
+from anabranch_console.followed_run import FollowedRun
 
 _log = logging.getLogger("anabranch.talk")
 
 if TYPE_CHECKING:
+    from anabranch.engine.host import RunHost
+    from anabranch.plugins import Loaded
     from anabranch_console.app import ConsoleExit
 
 CODES = {
@@ -75,12 +82,14 @@ class Wishes(msgspec.Struct, frozen=True):
         as_json: events as JSON lines instead of words.
         time_limit_seconds: stop the run when it has gone on for so long.
         on_interrupt: ``stop`` or ``leave``; None for what is usual here.
+        leaves_at_rest: an open run is left once it has nothing to do.
     """
 
     headless: bool = False
     as_json: bool = False
     time_limit_seconds: float | None = None
     on_interrupt: str | None = None
+    leaves_at_rest: bool = False
 
     @property
     def stops_when_interrupted(self) -> bool:
@@ -94,6 +103,20 @@ class Outside(msgspec.Struct, frozen=True):
     limit: TimeLimit
     interrupts: Interrupts
     stops_when_interrupted: bool
+
+
+def open_run_with(stream: StreamPlan, plan: Plan, found: Loaded) -> RunHost:
+    """Begin an open run whose first turn has its first stream already, so that no kill parts them.
+
+    Raises AnabranchError, and then nothing has begun.
+    """
+    from anabranch.engine.starting import start_run  # here, for most commands begin no run
+
+    fault = why_not_extended(plan, stream)
+    if fault is not None:
+        raise UsageError(*fault)
+    begun = extended(plan, stream)
+    return start_run(here(), begun, found.strategies, extensions=found.extensions)
 
 
 def host_run(host: RunHost, wishes: Wishes) -> int:
@@ -112,10 +135,14 @@ def host_run(host: RunHost, wishes: Wishes) -> int:
 
 def host_in_console(host: RunHost, outside: Outside | None = None) -> int:
     """Show the console until the person leaves it; return the exit code."""
-    from anabranch_console.app import run_console
+    from anabranch_console.cli.desk import Desk
 
-    left = run_console(host, ending=lambda: _why_it_closes(host, outside))
-    return after_console(host, left, outside)
+    desk = Desk(host)
+    try:
+        seat, left = desk.sit(lambda: _why_it_closes(host, outside))
+        return after_console(host if isinstance(seat, FollowedRun) else seat, left, outside)
+    finally:
+        desk.close()
 
 
 def after_console(host: RunHost, left: ConsoleExit, outside: Outside | None = None) -> int:
@@ -154,6 +181,8 @@ def _host_as_text(host: RunHost, wishes: Wishes, outside: Outside) -> int:
         telling.tell(frame)
         if ended and host.state.seq == cursor:
             break
+        if wishes.leaves_at_rest and awaits_more(host.state) and host.state.seq == cursor:
+            return _left_open(host)
         if outside.interrupts.news():
             telling.make_room()
             if _is_left(host, outside):
@@ -162,6 +191,13 @@ def _host_as_text(host: RunHost, wishes: Wishes, outside: Outside) -> int:
     if outside.limit.was_reached:
         return exit_codes.TIME_LIMIT
     return exit_codes.INTERRUPTED if outside.interrupts.count else exit_code(host.state)
+
+
+def _left_open(host: RunHost) -> int:
+    """Leave an open run that has nothing to do; return whether all went well with its streams."""
+    say(f"run {host.run} is open: anabranch add goes on with it, anabranch close ends it")
+    failed = [s.id for s in host.state.streams.values() if s.phase is Phase.FAILED]
+    return exit_codes.FAILED if failed else exit_codes.DONE
 
 
 def _is_left(host: RunHost, outside: Outside) -> bool:

@@ -21,6 +21,7 @@ from anabranch.files import write_fresh
 from anabranch.plain_files import NotPlain, read_if_there
 from anabranch.safe_mode import is_safe_mode
 from anabranch.undisturbed import Misbehaved, asked_undisturbed
+from anabranch_console.cli.after_dashes import WithWords
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
@@ -32,19 +33,10 @@ LIMIT_SECONDS = 10.0
 SECONDS_PER_MB = 1.0
 
 
-class FileOrWords(click.Command):
+class FileOrWords(WithWords):
     """A command that knows ``import FILE`` from ``import -- WORD …``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own, words = args, list[str]()
-        if "--" in args:
-            cut = args.index("--")
-            own, words = args[:cut], args[cut + 1 :]
-            if not words:
-                raise click.UsageError("give a command line after --", ctx)
-        rest = super().parse_args(ctx, own)
-        ctx.params["words"] = tuple(words)
-        return rest
+    asked_for = "command line"
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(ctx.command_path, "[OPTIONS] FILE\n[OPTIONS] -- parallel WORD ...")

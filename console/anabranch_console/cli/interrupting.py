@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from concurrent.futures import TimeoutError as NoAnswer
 from contextlib import contextmanager
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from anabranch.core import inputs
-from anabranch.engine.host import RunHost
+
+if TYPE_CHECKING:
+    from anabranch.engine.host import RunHost
 
 ANSWER_SECONDS = 30.0
 _POLITE_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

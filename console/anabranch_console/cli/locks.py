@@ -18,8 +18,8 @@ from anabranch_console.cli.reading import found_run, last_moment
 @run_argument
 @json_option
 def command(run: str | None, as_json: bool) -> None:
-    """List the locks of RUN (the latest), the waits of its last minute, deadlocks, violations."""
-    found, state = found_run(run)
+    """List the locks of RUN (that goes on), the waits of its last minute, deadlocks, violations."""
+    found, state = found_run("locks", run)
     listed = {**locks_as_json(state, _last_moment(found, state)), "run": state.run}
     if as_json:
         print_json(listed)

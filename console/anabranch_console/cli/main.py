@@ -30,23 +30,36 @@ from anabranch_console.faults import keep_fault, last_words
 from anabranch_console.loading import loading
 
 COMMANDS = {
-    "demo": "A show on a scratch repository: nine streams, one result.",
+    "demo": "A show on a scratch repository: a dozen streams, one result.",
     "init": "Write a small commented plan to begin with.",
+    "race": "Run one task several times, compare the results, adopt one.",
+    "adopt": "Of several attempts at one task, let one count; the others are kept.",
+    "templates": "List the outlines that streams can be made of, and where each is from.",
     "import": "Print the plan that another tool's file stands for.",
     "check": "Check a plan: its waves, its critical path, what is wrong with it.",
     "run": "Run a plan, or commands given after --.",
+    "add": "Add a stream to the run that goes on, or begin an open run with it.",
+    "close": "Add nothing more to an open run: it converges once its streams are over.",
+    "plan": "Print the plan of a run as it is by now.",
     "resume": "Go on with a run whose console is gone, or that waits for you.",
     "console": "Open the console on a run.",
-    "runs": "List this project's runs.",
+    "runs": "List this project's runs; runs rm removes some that are over.",
     "status": "Show how a run stands.",
     "streams": "List a run's streams.",
     "locks": "List who holds what, who waits for whom, deadlocks and violations.",
     "convergence": "List where streams meet, who has come and who is waited for.",
+    "diff": "Show what a stream has changed, also while it runs.",
+    "review": "List what waits for your review; take it, or hand it back.",
     "conflicts": "List what does not merge, and show both sides.",
     "resolve": "Decide what becomes of conflicted files; the run goes on.",
     "state": "Read the state that streams share: its history, any version of a key.",
     "messages": "List the messages between streams and what became of them.",
+    "attention": "List who needs you, why and since when; --wait blocks until somebody does.",
+    "send": "Type a line into a stream's terminal, and say what became of it.",
+    "answer": "Answer what a stream asks, or see what that is.",
     "logs": "Print what streams have written; -f goes on.",
+    "attach": "Attach to a stream's terminal; ctrl+] leaves it running.",
+    "enter": "Enter a stream's workspace: a shell there.",
     "events": "List what happened in a run; --follow goes on.",
     "report": "Report what a run did, cost and brought.",
     "approve": "Bring a run's result to your branch.",
@@ -65,16 +78,20 @@ COMMANDS = {
 }
 READING = {
     "env",
+    "templates",
     "import",
     "check",
     "runs",
+    "plan",
     "status",
     "streams",
     "locks",
     "convergence",
+    "diff",
     "conflicts",
     "state",
     "messages",
+    "attention",
     "logs",
     "events",
     "report",
@@ -119,8 +136,8 @@ class LazyCommands(KnownCommands):
 def cli(ctx: click.Context, folder: str | None, safe_mode: bool) -> None:
     """Run streams of work side by side, each in its own workspace, and join their results.
 
-    Without a command: the console on the latest run of this project, if there is one that goes on
-    or is over, and a terminal to show it; else this help.
+    Without a command, on a terminal: the console on the run that goes on here, or the question what
+    to begin with; else this help.
     """
     if isinstance(ctx.obj, sinks.Streams):
         ctx.obj.out.is_essential = ctx.invoked_subcommand in READING
@@ -136,19 +153,12 @@ def cli(ctx: click.Context, folder: str | None, safe_mode: bool) -> None:
 
 
 def _without_command(ctx: click.Context) -> None:
-    """Open the console where there is something to look at; starting anything is left to words."""
+    """Open the console where there is a terminal, as ``anabranch console`` does; else help."""
     if can_show_console() and not ctx.meta[GONE]:
-        from anabranch.engine.runs import read_run, run_folders
-
-        latest = next(iter(run_folders(here())), None)
-        found = latest and read_run(latest)
-        if found and found.state and (found.is_hosted or found.state.has_ended):
-            console = ctx.command.get_command(ctx, "console")  # type: ignore[attr-defined]
-            ctx.invoke(console, run=found.folder.run)
-            return
-        if found:
-            say(f"run {found.folder.run} is not over; go on with: anabranch resume")
-    click.echo(ctx.get_help())
+        console = ctx.command.get_command(ctx, "console")  # type: ignore[attr-defined]
+        ctx.invoke(console, run=None)
+    else:
+        click.echo(ctx.get_help())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -27,6 +27,9 @@ _MEANT: dict[str, str] = {
     "conflicts": "conflict diff",
     "locks": "leases lock",
     "convergence": "converge merges points sync",
+    "attention": "blocked needs notify waiting who",
+    "answer": "reply respond",
+    "send": "input type write",
     "approve": "accept apply land merge promote take",
     "resolve": "choose decide settle",
     "recover": "heal nudge repair revive",
@@ -54,6 +57,7 @@ _MEANT_IN: dict[str, dict[str, str]] = {
         "new": "create init scaffold",
         "check": "lint test validate verify",
     },
+    "runs": {"rm": "clean clear del delete gc prune purge remove"},
     "state": {"log": "changes history ls list", "get": "cat print read show"},
 }
 SHORTEST_WITH_SLIPS = 3

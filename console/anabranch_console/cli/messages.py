@@ -9,6 +9,8 @@ import msgspec
 
 from anabranch.core.views.messages import messages_of
 from anabranch.engine.runs import run_records
+from anabranch.paths import RunFolder
+from anabranch_console import operator_calls
 from anabranch_console.cli.output import (
     json_option,
     print_json,
@@ -26,12 +28,18 @@ DEAD = ("dead", "expired")
 @click.command
 @run_argument
 @click.option("--stream", help="Only what one stream sent or was sent.")
+@click.option("--ack", type=click.IntRange(min=1), help="Acknowledge a message that is for you.")
 @click.option("--dead", "only_dead", is_flag=True, help="Only dead letters.")
 @json_option
-def command(run: str | None, stream: str | None, only_dead: bool, as_json: bool) -> None:
-    """List the messages of RUN (the latest), oldest first, and how each one ended."""
-    found, state = found_run(run)
+def command(
+    run: str | None, stream: str | None, ack: int | None, only_dead: bool, as_json: bool
+) -> None:
+    """List the messages of RUN (that goes on), oldest first, and how each one ended."""
+    found, state = found_run("messages", run)
     known_streams(state, [stream] if stream else [], [OPERATOR])
+    if ack is not None:
+        _acknowledge(found.folder, ack)
+        return
     listed = messages_of(run_records(found.folder, state), state)
     listed["messages"] = [
         message
@@ -44,6 +52,13 @@ def command(run: str | None, stream: str | None, only_dead: bool, as_json: bool)
         say("no message to list")
     else:
         _print_messages(listed["messages"])
+
+
+def _acknowledge(home: RunFolder, number: int) -> None:
+    from anabranch_console.cli.steering import steer  # it brings all that hosting takes
+
+    steer(home, operator_calls.acknowledge(number), "acknowledged by you", lambda _: True)
+    say(f"message {number} is acknowledged")
 
 
 def _concerns(message: dict[str, Any], stream: str | None) -> bool:

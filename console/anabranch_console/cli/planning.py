@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from anabranch.config import (
     LoadedPlan,
+    PlanContext,
     PlanErrors,
     PlanWarning,
     StrategyNames,
@@ -18,18 +19,20 @@ from anabranch.config import (
     check_report,
     check_text,
     load_plan,
+    open_plan_here,
     plan_from_commands,
 )
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.durations import read_learned
 from anabranch.engine.opening import git_errors, open_project
-from anabranch.engine.preflight import look_around
+from anabranch.engine.preflight import look_around, look_for_included
 from anabranch.engine.probing import measured_capacity
 from anabranch.engine.runs import project_root
 from anabranch.errors import UsageError
 from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.paths import ProjectFolder, project_folder
+from anabranch.plugins import Loaded
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import print_json_line, say
 
@@ -76,15 +79,34 @@ def read_plan(
     )
 
 
+def plan_context(found: Loaded) -> PlanContext:
+    """Return what a plan of this project depends on besides what is written."""
+    return PlanContext(
+        StrategyNames.of(found.strategies, found.extensions.executors),
+        auto_parallel(),
+        read_learned(ProjectFolder(project_folder(project_root(here())))),
+    )
+
+
+def open_plan_of(folder: Path, context: PlanContext) -> Plan:
+    """Return the plan of an open run in a folder. Raises UsageError."""
+    found = open_plan_here(folder, folder.name or "open", context)
+    if isinstance(found, PlanErrors):
+        text = check_text(found).rstrip()
+        raise UsageError(text, f"an open run works as {DEFAULT_PLAN} says; mend that first")
+    return found
+
+
 def in_this_project(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
     """Return a plan with what to know about the project before it runs there."""
     if isinstance(loaded, PlanErrors):
         return loaded
     with git_errors():
         repository, _ = open_project(here())
-        found = look_around(repository, loaded.plan, os.environ)
+        included, about_it = look_for_included(repository, loaded.plan)
+        found = (*look_around(repository, loaded.plan, os.environ), *about_it)
         warnings = tuple(PlanWarning(f.code, f.in_words, hint=f.hint) for f in found)
-    return replace(loaded, warnings=(*loaded.warnings, *warnings))
+    return replace(loaded, warnings=(*loaded.warnings, *warnings), included=included)
 
 
 def _look_above() -> None:

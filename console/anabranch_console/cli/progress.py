@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from anabranch.core import events as ev
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.state import RunPhase, State
+from anabranch.core.views.included import included_in_words
 from anabranch.core.views.plugin_faults import fault_of
 from anabranch.core.wording import counted, duration, flood
 from anabranch.engine.handlers import HandlerTally, have_handlers, tally_of, without_progress
-from anabranch.engine.host import RunHost
-from anabranch.engine.log_reading import read_tail
+from anabranch.engine.masking import masked_tail
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.paths import RunFolder
 from anabranch_console.cli.output import glyph, paint, say, shown
@@ -23,10 +24,15 @@ from anabranch_console.cli.report_text import report_lines
 from anabranch_console.presenters import (
     conflict_events,
     coordination_events,
+    copy_events,
     guardian_events,
     handler_events,
     handler_words,
+    review_events,
 )
+
+if TYPE_CHECKING:
+    from anabranch.engine.host import RunHost
 
 NAME_WIDTH_MAX = 24
 LAST_WORDS_LINES = 20
@@ -96,7 +102,9 @@ class Progress:
         if self._folder is None or not event.attempt:
             return
         log = self._folder.log(event.stream, event.attempt)
-        words = read_tail(log, LAST_WORDS_LINES)
+        if state.streams[event.stream].setup.failure:
+            log = self._folder.setup_log(event.stream, event.attempt)
+        words = masked_tail(log, LAST_WORDS_LINES)
         if event.stream in have_handlers(state, self._folder):
             words = without_progress(words)
         for line in words:
@@ -116,9 +124,13 @@ class Progress:
 
     def _words(self, state: State, event: ev.Event) -> tuple[str, str, str] | None:
         match event:
+            case ev.SetupStarted():
+                return event.stream, "setting_up", "sets its workspace up"
             case ev.StreamStarted():
                 attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
                 return event.stream, "running", f"started, pid {event.pid}{attempt}"
+            case ev.ServiceReady():
+                return event.stream, "ready", f"ready: {event.evidence}"
             case ev.StreamSucceeded():
                 return event.stream, "succeeded", event.reason
             case ev.StreamFailed():
@@ -141,6 +153,8 @@ class Progress:
                 return event.stream, "running", "goes on: there is room on the disk again"
             case ev.StreamDelayed():
                 return event.stream, "stalled", event.reason
+            case ev.StreamCopied() | ev.CommitGranted() | ev.CopyTookOver() | ev.CopyEnded():
+                return event.stream, "recovering", copy_events.in_words(event)
         return self._time_words(event) or self._guardian_words(event) or self._run_words(event)
 
     def _time_words(self, event: ev.Event) -> tuple[str, str, str] | None:
@@ -165,6 +179,9 @@ class Progress:
                 return "run", "recovering", guardian_events.in_words(event)
             case ev.StateRestored() if event.of:
                 return event.of, "recovering", coordination_events.DETAILS[type(event)](event)
+            case ev.DiskUseChanged():
+                sign = "stalled" if event.shortage else "running"
+                return "disk", sign, coordination_events.DETAILS[type(event)](event)
             case ev.OverheadExceeded():
                 return "overhead", "stalled", event.reason
         return None
@@ -177,6 +194,10 @@ class Progress:
                 return name, "succeeded", text
             case ev.ConvergenceBlocked():
                 return event.point, "needs_operator", event.reason
+            case ev.AdoptionAsked():
+                return event.point, "needs_operator", event.reason
+            case ev.StreamAdopted():
+                return event.point, "succeeded", f"{event.stream} is adopted: {event.reason}"
             case ev.ConvergenceLeftOut():
                 text = f"left {', '.join(event.streams)} out: {event.reason}"
                 return event.point, "quarantined", text
@@ -186,25 +207,39 @@ class Progress:
                 return "plugin", "quarantined", fault_of(event).words
             case ev.ConflictForeseen():
                 return "radar", "stalled", conflict_events.DETAILS[type(event)](event)
+            case ev.ConflictReopened():
+                return "conflict", "recovering", conflict_events.DETAILS[type(event)](event)
             case ev.ConflictCleared() | ev.ConflictResolved() | ev.ResolverEnded():
                 return "conflict", "running", conflict_events.DETAILS[type(event)](event)
             case ev.ResolverStarted():
                 return event.point, "recovering", "the plan's resolver is asked"
             case ev.ConflictHandedBack():
                 return event.stream, "recovering", event.reason
-            case ev.BaseCaptured() if event.left_out or event.warnings:
+            case ev.ReviewTaken() | ev.WorkHandedBack():
+                state = "succeeded" if isinstance(event, ev.ReviewTaken) else "recovering"
+                return event.stream, state, review_events.DETAILS[type(event)](event)
+            case ev.BaseCaptured() if event.left_out or event.warnings or event.included.files:
                 return "base", "waiting", base_in_words(event)
             case ev.RunResumed():
                 adopted = counted(event.adopted, "process")
                 return "run", "running", f"{event.reason}; {adopted} adopted"
+            case ev.StreamAdded(plan=plan):
+                return event.stream, "waiting", f"added: {shown(plan.command_text)}"
+            case ev.StreamReworded(plan=plan):
+                return event.stream, "waiting", f"edited: {shown(plan.command_text)}"
+            case ev.RunClosed():
+                return "run", "running", event.reason
             case ev.RunStopRequested():
                 return "run", "stopped", f"stopping: {event.reason}"
         return None
 
 
 def base_in_words(event: ev.BaseCaptured) -> str:
-    """Return what of the user's checkout the run does not follow."""
+    """Return what of the user's checkout the run does not follow, and what it takes along."""
     notes = list(event.warnings)
+    if event.included.files:
+        words = included_in_words(event.included)
+        notes.insert(0, f"ignored files in each workspace: {shown(words)}")
     if event.left_out:
         files = counted(event.left_out, "uncommitted file")
         notes.append(f"{files} not part of this run (include_uncommitted = true takes them along)")

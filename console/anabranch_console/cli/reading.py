@@ -9,16 +9,22 @@ from datetime import UTC, datetime
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
 from anabranch.core.views import accounting
+from anabranch.core.wording import listing
 from anabranch.engine.reporting import read_report
-from anabranch.engine.runs import FoundRun, find_run, read_run, run_clock
+from anabranch.engine.runs import FoundRun, read_run, run_clock
 from anabranch.errors import UsageError, WorldError
-from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say
+from anabranch_console.cli.which_run import run_meant
 
 
-def found_run(name: str | None, *, tells_silence: bool = True) -> tuple[FoundRun, State]:
-    """Return a run and its state; say if that is an old one. Raises UsageError, WorldError."""
-    found = read_run(find_run(here(), name))
+def found_run(
+    command: str, name: str | None, stream: str | None = None, *, tells_silence: bool = True
+) -> tuple[FoundRun, State]:
+    """Return the run that a command means, and its state; say if that is an old one.
+
+    Raises UsageError, WorldError.
+    """
+    found = read_run(run_meant(command, name, stream))
     if found.state is None:
         raise WorldError(
             f"run {found.folder.run} cannot be read: {found.fault or 'it has no events'}",
@@ -51,7 +57,7 @@ def known_streams(state: State, names: Iterable[str], others: Iterable[str] = ()
             from difflib import get_close_matches  # here, because most names are known
 
             near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:8])}"
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {listing(known, 8)}"
             raise UsageError(f"there is no {name!r} in run {state.run}", hint)
     return [StreamId(name) for name in names]
 
@@ -64,5 +70,6 @@ def overhead_share(found: FoundRun, state: State) -> float:
     report = read_report(found.folder.report) if state.has_ended else None
     if report and isinstance(report.get("overhead_share"), float):
         return float(report["overhead_share"])
-    work = accounting.work_seconds(state, last_moment(found, state))
+    now = last_moment(found, state)
+    work = accounting.work_seconds(state, now) + accounting.setup_seconds(state, now)
     return round(accounting.overhead_share(accounting.overhead_seconds(state), work), 6)

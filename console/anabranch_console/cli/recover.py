@@ -13,12 +13,11 @@ from anabranch.core.model.state import Stream
 from anabranch.core.views.guardian import REMEDIES, forecast, in_words
 from anabranch.core.views.handlers import why_not as why_no_handler
 from anabranch.core.wording import listing
-from anabranch.engine.runs import find_run
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
-from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, say, shown
 from anabranch_console.cli.steering import state_of, steer
+from anabranch_console.cli.which_run import run_meant
 
 if TYPE_CHECKING:
     from anabranch.engine.handler_book import Handler
@@ -30,7 +29,7 @@ REASON = "asked for by you"
 @click.argument("stream")
 @click.argument("remedy", type=click.Choice(REMEDIES), required=False)
 @click.option("--handler", type=click.IntRange(min=0), help="Only this one, of a stream with many.")
-@click.option("--run", help="The run; the latest by default.")
+@click.option("--run", help="The run; by default the one that goes on.")
 @click.option("--dry-run", is_flag=True, help="Say what it would do and why, and do nothing.")
 @json_option
 def command(
@@ -47,7 +46,7 @@ def command(
     With --handler one handler is tried again (ended first, if it runs), and the others stay as they
     are; if the stream has failed, it gets another attempt for that.
     """
-    home = find_run(here(), run)
+    home = run_meant("recover", run, stream)
     if handler is not None:
         if remedy is not None or dry_run:
             given = "--dry-run" if remedy is None else remedy

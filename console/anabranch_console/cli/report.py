@@ -37,9 +37,9 @@ LIMIT_SECONDS = 60.0
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def command(run: str | None, form: str, as_json: bool) -> None:
-    """Report on RUN (the latest): time, work, overhead, critical path, how each stream ended."""
+    """Report on RUN (that goes on): time, work, overhead, critical path, how each stream ended."""
     other = None if form in OWN_FORMATS else _format(form)
-    found, state = found_run(run)
+    found, state = found_run("report", run)
     report = read_report(found.folder.report) if state.has_ended else None
     if report is None or report.get("run") != state.run:
         report = build_report(found.folder, state, last_moment(found, state))

@@ -72,6 +72,9 @@ def _how(failure: dict[str, Any]) -> str:
 
 def _results(entry: dict[str, Any]) -> str:
     found = entry["results"]
+    count = found["count"] if isinstance(found, dict) else len(found)
+    if not entry["results_are_shared"]:
+        return f"{count:,}, in {shown(entry['results_path'])}, not in the shared state"
     if isinstance(found, dict):
-        return f"{found['count']:,} in {shown(found['path'])}"
-    return f"{len(found):,}, in the shared state as results/{shown(entry['stream'])}"
+        return f"{count:,} in {shown(found['path'])}"
+    return f"{count:,}, in the shared state as results/{shown(entry['stream'])}"

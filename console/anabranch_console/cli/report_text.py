@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from anabranch.core.views.copies import speculation_in_words
+from anabranch.core.views.learning import LEAST_SHARE, Gain
 from anabranch.core.views.memory import overrun_in_words
-from anabranch.core.wording import counted, duration, instant
+from anabranch.core.views.samples import factor_between
+from anabranch.core.wording import counted, duration, instant, length
 from anabranch_console.cli.output import glyph, paint, shown
 from anabranch_console.cli.report_handlers import handler_figures
 
 Report = dict[str, Any]
+MOST_ESTIMATES = 4
+FAR_OFF = 1.2
+"""Estimates that were off by a smaller factor are nothing to be told one by one."""
 
 
 def report_lines(report: Report) -> Iterator[str]:
@@ -89,16 +95,23 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "failures", _failures(report["coordination_failures"])
     if report.get("cpu_utilisation") is not None:
         yield "processors", f"{report['cpu_utilisation']:.0%} of their time used by streams"
+    if report.get("utilisation") is not None:
+        yield "slots", f"{report['utilisation']:.0%} of their time used"
     if report["efficiency"] is not None:
         bound = duration(report["lower_bound_seconds"])
         slots = report["max_parallel"]
         yield "lower bound", f"{bound} on {slots} slots (efficiency {report['efficiency']:.0%})"
     if report.get("predicted_seconds") is not None:
         yield "predicted", _predicted(report)
+        yield from _of_estimates(report["estimates"])
     predicted, actual = report["critical_path"]["predicted"], report["critical_path"]["actual"]
     yield "critical path", " → ".join(actual) or "-"
     if predicted != actual:
         yield "  predicted", " → ".join(predicted) or "-"
+    if report.get("fusion"):  # reports of earlier versions have none
+        yield "fusion", _fused(report)
+    if report.get("stealing", {}).get("asked"):  # reports of earlier versions have none
+        yield "stealing", _stealing(report["stealing"])
     if report.get("jobserver"):  # reports of earlier versions have none
         yield "jobserver", tokens_in_words(report["jobserver"])
     if report["recoveries"]:
@@ -112,16 +125,25 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     for found in report.get("overruns", [])[:4]:  # reports of earlier versions have none
         text = overrun_in_words(found["used"], found["limit"], found["rule"])
         yield "memory", f"{found['stream']} attempt {found['attempt']} {text}"
+    if report.get("speculation", {}).get("copies"):  # reports of earlier versions have none
+        yield "speculation", speculation_in_words(report["speculation"])
     if report["branch"]:
         yield "result", where_it_is(report)
     yield from handler_figures(report.get("handlers", []))  # reports of others have none
     integrity = report["integrity"]
     yield "journal", f"{integrity['journal']}, {integrity['events']} events"
-    if integrity["state"] != "ok":
-        yield "  not whole", shown(integrity["state"])
+    whole = integrity["state"] == "ok"
+    yield "state", "ok: every promise holds" if whole else f"not whole: {shown(integrity['state'])}"
     timeline = report.get("timeline")  # reports of earlier versions have none
     if timeline and timeline["check"] != "ok":
         yield "  not in order", shown(timeline["check"])
+
+
+def _stealing(found: Report) -> str:
+    """Return what free slots have taken out of the queues of others."""
+    moved = f"{counted(found['streams'], 'stream')} in {counted(found['stolen'], 'steal')}"
+    refused = f", {found['refused']} refused" if found["refused"] else ""
+    return f"{moved}{refused}"
 
 
 def _predicted(report: Report) -> str:
@@ -132,6 +154,46 @@ def _predicted(report: Report) -> str:
     learned = f"{estimates['learned']} of {count} learned{off}"
     basis = learned if estimates["learned"] else "guessed: nothing of it had run here"
     return f"{duration(report['predicted_seconds'])}  ({basis})"
+
+
+def _of_estimates(estimates: Report) -> Iterator[tuple[str, str]]:
+    """Yield what was learned has brought, and which learned estimates were furthest off."""
+    if "gain_seconds" in estimates:  # reports of earlier versions have none
+        yield "  learned", _gain(estimates)
+    known = [s for s in estimates.get("streams", ()) if s["basis"] == "learned"]
+    known = [s for s in known if s["actual_seconds"] and _how_far_off(s) >= FAR_OFF]
+    for found in sorted(known, key=_how_far_off, reverse=True)[:MOST_ESTIMATES]:
+        took, expected = duration(found["actual_seconds"]), duration(found["predicted_seconds"])
+        usual, long = found["p50_seconds"], found["p95_seconds"]
+        tail = f" (p50 {duration(usual)}, p95 {duration(long)})" if long is not None else ""
+        yield "  stream", f"{found['stream']} took {took}, {expected} were expected{tail}"
+
+
+def _how_far_off(found: Report) -> float:
+    return factor_between(found["predicted_seconds"], found["actual_seconds"])
+
+
+def _gain(estimates: Report) -> str:
+    """Say what the order gained by learned durations, or why nobody knows."""
+    gained = Gain(estimates["gain_seconds"], estimates["gain_share"], estimates["gain_reason"])
+    if gained.seconds is None or gained.share is None:
+        return f"no gain can be told: {gained.reason}"
+    if gained.is_one:
+        return (
+            f"durations saved about {length(gained.seconds, 1)} ({gained.share:.0%}), by a replay"
+        )
+    if gained.share <= -LEAST_SHARE:
+        return f"no gain: guesses would have saved about {length(-gained.seconds, 1)}, by a replay"
+    return "no gain: guesses would have given an order as good, by a replay"
+
+
+def _fused(report: Report) -> str:
+    """Say how many streams have gone on in the workspace of another, and what that saved."""
+    groups = report["fusion"]
+    fused = sum(len(group["members"]) - 1 for group in groups)
+    saved = length(report["fusion_saved_seconds"], 1)
+    where = counted(len(groups), "workspace")
+    return f"{counted(fused, 'stream')} went on in {where}: saved about {saved} of making their own"
 
 
 def tokens_in_words(jobserver: dict[str, int]) -> str:

@@ -11,10 +11,9 @@ import click
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import HandBack, ResolveConflict
+from anabranch.core.inputs import HandBack, ReopenConflict, ResolveConflict
 from anabranch.core.model.state import RunPhase, State
-from anabranch.core.views.conflicts import open_conflicts, resolution_of
-from anabranch.engine.runs import find_run
+from anabranch.core.views.conflicts import decisions_of, open_conflicts, resolution_of
 from anabranch.engine.settling import (
     PlainChoice,
     paths_named,
@@ -26,9 +25,9 @@ from anabranch.engine.settling import (
 from anabranch.errors import NotSettled, UsageError
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
-from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
 from anabranch_console.cli.steering import state_of, steer
+from anabranch_console.cli.which_run import run_meant
 
 MOST_AT_ONCE = 100
 
@@ -47,16 +46,20 @@ Found = list[tuple[ev.Conflict, ev.ConflictedPath]]
 @click.option(
     "--back-to", metavar="STREAM", help="Have STREAM do its work again on top of the other."
 )
+@click.option(
+    "--undo", "takes_back", is_flag=True, help="Take back what was decided about the PATHs."
+)
 @click.option("--note", default="", metavar="TEXT", help="With --back-to: what to tell the stream.")
 @click.option("--all", "wants_all", is_flag=True, help="Every path that waits for a decision.")
 @click.option("--point", metavar="POINT", help="Only what is in conflict at POINT.")
-@click.option("--run", help="The run; the latest by default.")
+@click.option("--run", help="The run; by default the one that is in conflict.")
 def command(
     paths: tuple[str, ...],
     choice: PlainChoice | None,
     file: str | None,
     resolver: str | None,
     back_to: str | None,
+    takes_back: bool,
     note: str,
     wants_all: bool,
     point: str | None,
@@ -64,13 +67,18 @@ def command(
 ) -> None:
     """Decide what becomes of PATHs in conflict. When all of a conflict is decided, the run goes on.
 
-    A decision is remembered for the run: where the same three versions meet again, it holds.
+    A decision is remembered for the run: where the same three versions meet again, it holds. Until
+    a stream has started from it, or the result is approved, --undo takes it back.
     """
-    home = find_run(here(), run)
+    home = run_meant("resolve --undo", run) if takes_back else run_meant("resolve", run)
     state = state_of(home)
-    ways = [w for w in (choice, file, resolver, back_to) if w is not None]
+    ways = [w for w in (choice, file, resolver, back_to, takes_back or None) if w is not None]
     if len(ways) != 1:
-        raise click.UsageError("say one of --ours, --theirs, --both, --file, --command, --back-to")
+        ways_there_are = "--ours, --theirs, --both, --file, --command, --back-to, --undo"
+        raise click.UsageError(f"say one of {ways_there_are}")
+    if takes_back:
+        _take_back(home, state, paths, wants_all, point)
+        return
     if back_to is not None:
         reason = "handed back by you"
         handing = HandBack(stream=StreamId(back_to), note=note, reason=reason)
@@ -89,6 +97,27 @@ def command(
         reason = "decided by you"
         state = steer(home, ResolveConflict(resolutions=batch, reason=reason), reason)
     _tell(home, state)
+
+
+def _take_back(
+    home: RunFolder, state: State, paths: Sequence[str], takes_all: bool, point: str | None
+) -> None:
+    """Have paths decided again. Raises UsageError if nothing was decided about one."""
+    if not paths and not takes_all:
+        raise click.UsageError("name the PATHs, or say --all")
+    made = [d.resolution for d in decisions_of(state) if point in (None, d.point)]
+    names = [utf8_text(path) for path in paths]
+    known = {resolution.path for resolution in made}
+    for name in names:
+        if name not in known:
+            there_are = ", ".join(sorted(known)[:5]) or "nothing at all"
+            raise UsageError(f"nothing was decided about {name}", f"what was: {there_are}")
+    chosen = tuple(r for r in made if takes_all or r.path in names)
+    if not chosen:
+        raise UsageError("nothing was decided", "anabranch conflicts lists what waits")
+    reason = "taken back by you"
+    state = steer(home, ReopenConflict(resolutions=chosen, reason=reason), reason)
+    say(f"taken back; run {home.run} is {shown(state.phase)}")
 
 
 def _chosen(state: State, paths: Sequence[str], takes_all: bool, point: str | None) -> Found:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from anabranch.engine.resuming import resume_run
-from anabranch.engine.runs import find_run
 from anabranch_console.cli.hosting import (
     Wishes,
     finish,
@@ -14,8 +13,8 @@ from anabranch_console.cli.hosting import (
     time_limit_option,
 )
 from anabranch_console.cli.installed import installed
-from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument
+from anabranch_console.cli.which_run import run_meant
 
 
 @click.command
@@ -31,12 +30,12 @@ def command(
     on_interrupt: str | None,
     as_json: bool,
 ) -> None:
-    """Go on with RUN (the latest): adopt what lives, settle what ended, run what is left.
+    """Go on with RUN (that was left): adopt what lives, settle what ended, run what is left.
 
     A run that failed, was stopped or waits for you is opened again: what succeeded stays, the rest
     is tried once more.
     """
-    home = find_run(here(), run)
+    home = run_meant("resume", run)
     loaded = installed()
     host = resume_run(
         home,

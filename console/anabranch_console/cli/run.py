@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from anabranch.config import ON_STDIN
+from anabranch.core.plans.consent import commands_of
 from anabranch.engine.starting import accept_project, start_run
 from anabranch.errors import UsageError
+from anabranch_console.cli.consenting import require_unchanged
 from anabranch_console.cli.hosting import (
     Wishes,
     finish,
@@ -103,7 +105,12 @@ _PIPE = "pipe them in, a line each: ls | anabranch run --each - -- 'wc {item}'"
 )
 @click.option("--max-parallel", type=click.IntRange(min=1), metavar="N", help="Streams at once.")
 @time_limit_option
-@click.option("--trust", is_flag=True, help="Accept the project's git settings as they are now.")
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Accept the project's git settings, and commands that "
+    "merged work brought into the plan, as they are now.",
+)
 @interrupt_option
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 def command(
@@ -134,11 +141,14 @@ def command(
     items = _take_stdin() if each == ON_STDIN else None
     if trust and (names := accept_project(here())):
         say(f"accepted as they are now: {', '.join(map(shown, names))}")
+    path = None if commands else Path(plan or DEFAULT_PLAN).absolute()
+    if path is not None:
+        require_unchanged(path, commands_of(loaded.plan), trust, asks=not (headless or as_json))
     host = start_run(
         here(),
         with_choices(loaded.plan, keep_going, max_parallel),
         found.strategies,
-        plan_path=None if commands else str(Path(plan or DEFAULT_PLAN).absolute()),
+        plan_path=None if path is None else str(path),
         approve=approve,
         allow_sensitive=allow_sensitive,
         extensions=found.extensions,

@@ -37,11 +37,11 @@ def command() -> None:
 @click.option("--key", help="Only one key.")
 @json_option
 def log(run: str | None, since: int, key: str | None, as_json: bool) -> None:
-    """List every change in RUN (the latest): version, who, when, before, after.
+    """List every change in RUN (that goes on): version, who, when, before, after.
 
     The chain of hashes over all changes is checked; the exit code is 3 if the history is not whole.
     """
-    found, state = found_run(run)
+    found, state = found_run("state", run)
     records = run_records(found.folder, state)
     faults = verify_history(records, state.shared.hash)
     history = {**state_log_of(records, state, since, key), "run": state.run, "faults": faults}
@@ -61,8 +61,8 @@ def log(run: str | None, since: int, key: str | None, as_json: bool) -> None:
 @click.option("--version", type=int, metavar="N", help="As it was in version N.")
 @json_option
 def get(key: str, run: str | None, version: int | None, as_json: bool) -> None:
-    """Print what KEY holds in RUN (the latest), as it is or was in a version."""
-    found, state = found_run(run)
+    """Print what KEY holds in RUN (that goes on), as it is or was in a version."""
+    found, state = found_run("state", run)
     reading = value_in(run_records(found.folder, state), state, key, version)
     if isinstance(reading, Refusal):
         raise UsageError(reading.reason, reading.hint)
@@ -81,7 +81,7 @@ def get(key: str, run: str | None, version: int | None, as_json: bool) -> None:
 @click.option("--stream", metavar="STREAM", help="Only what STREAM has changed since VERSION.")
 @json_option
 def restore(version: int, run: str | None, stream: str | None, as_json: bool) -> None:
-    """Bring the shared state of RUN (the latest) back to how it was in VERSION.
+    """Bring the shared state of RUN (that goes on) back to how it was in VERSION.
 
     It makes one more version, so nothing is lost: restoring the version before it undoes it. With
     --stream, keys that somebody else has changed since are left alone.
@@ -89,7 +89,7 @@ def restore(version: int, run: str | None, stream: str | None, as_json: bool) ->
     from anabranch_console import operator_calls  # what only reads starts without an engine
     from anabranch_console.cli.steering import steer
 
-    found, before = found_run(run)
+    found, before = found_run("state", run)
     restoring = operator_calls.restore(version, StreamId(stream) if stream else None)
     state = steer(found.folder, restoring, "restored by you")
     was, head = before.shared.head, state.shared.head

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from anabranch.core.model.state import State
+from anabranch.core.views.included import included_in_words
 from anabranch.core.views.outlook import with_outlook
 from anabranch.core.views.projections import is_plain_folder, status
 from anabranch.core.wording import duration
@@ -34,8 +35,8 @@ from anabranch_console.cli.streams import print_streams
 @run_argument
 @json_option
 def command(run: str | None, as_json: bool) -> None:
-    """Show how RUN (the latest) stands, each stream and each convergence point."""
-    found, state = found_run(run, tells_silence=False)
+    """Show how RUN (that goes on) stands, each stream and each convergence point."""
+    found, state = found_run("status", run, tells_silence=False)
     now = last_moment(found, state)
     standing = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
     report = with_outlook(standing, state, now)
@@ -49,14 +50,20 @@ def command(run: str | None, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    word = report["state"].replace("_", " ")
-    head = f"{glyph(report['state'])} {shown(report['plan'])} {word}"
-    click.echo(paint(head, report["state"]) + f" · run {report['run']}")
+    is_at_rest = report["is_open"] and not state.has_ended and not state.counts.active
+    word = "open" if is_at_rest else report["state"].replace("_", " ")
+    sign = "waiting" if is_at_rest else report["state"]
+    head = f"{glyph(sign)} {shown(report['plan'])} {word}"
+    click.echo(paint(head, sign) + f" · run {report['run']}")
     if found.silent_since is not None:
         click.echo(paint(f"  {silence_in_words(found.silent_since)}", "stalled"))
     for line in (report["reason"], report["hint"], report["approval"]):
         if line:
             click.echo(f"  {shown(line)}")
+    if state.base is not None and state.base.included.files:
+        click.echo(
+            f"  ignored files in each workspace: {shown(included_in_words(state.base.included))}"
+        )
     click.echo()
     print_streams(state, report["streams"], now)
     if report["state"] == "running" and report["expected_rest_seconds"] is not None:
@@ -91,7 +98,9 @@ def command(run: str | None, as_json: bool) -> None:
         click.echo(f"  result: {where_it_is(report)}")
     if report["result_missing"]:
         say("that commit is not in the repository that is here now; anabranch doctor says more")
-    if report["state"] == "interrupted":
+    if report["state"] == "interrupted" and report["is_open"]:
+        say("it is open, and nobody hosts it; anabranch add goes on, anabranch close ends it")
+    elif report["state"] == "interrupted":
         say(f"nobody hosts it; go on with: anabranch resume {report['run']}")
 
 

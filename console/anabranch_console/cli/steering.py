@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 
 from anabranch.core.inputs import Command
+from anabranch.core.model.outcome import NotYet
 from anabranch.core.model.state import State
+from anabranch.core.views.rest import awaits_more
 from anabranch.engine import requests
 from anabranch.engine.host import RunHost
 from anabranch.engine.resuming import AlreadyHosted, resume_run, stop_unhosted
@@ -14,8 +16,12 @@ from anabranch.engine.runs import read_run
 from anabranch.errors import MachineShort, UsageError, WorldError
 from anabranch.paths import RunFolder
 from anabranch_console.cli.installed import installed
+from anabranch_console.cli.output import say
+from anabranch_console.cli.which_run import with_run_named
 
 ANSWER_SECONDS = 10.0
+UNDER_WAY_SECONDS = 600.0
+"""Merges, and the checks of what was merged, take what they take."""
 POLL_SECONDS = 0.1
 
 
@@ -39,6 +45,18 @@ def steer(
     is at rest again, or ``is_done``.
     """
     try:
+        return _steer(home, command, reason, is_done)
+    except UsageError as error:
+        raise UsageError(error.message, with_run_named(error.hint, home.run)) from error
+
+
+def _steer(
+    home: RunFolder,
+    command: Command,
+    reason: str,
+    is_done: Callable[[State], bool] | None = None,
+) -> State:
+    try:
         loaded = installed()
         host = resume_run(
             home,
@@ -48,8 +66,8 @@ def steer(
             extensions=loaded.extensions,
         )
     except AlreadyHosted:
-        if not _is_done_by_the_host(home, command):
-            return steer(home, command, reason, is_done)
+        if not ask_the_host(home, command):
+            return _steer(home, command, reason, is_done)
         return state_of(home)
     except MachineShort as error:
         if not stop_unhosted(home, state_of(home), command):
@@ -75,16 +93,30 @@ def await_state(home: RunFolder, is_so: Callable[[State], bool], patience_second
 
 
 def _steer_here(host: RunHost, command: Command, is_done: Callable[[State], bool] | None) -> State:
-    refusal = host.submit(command).result()
-    if refusal is not None:
-        raise UsageError(refusal.reason, refusal.hint)
-    while not host.wait(None if is_done is None else POLL_SECONDS):
-        if is_done is not None and is_done(host.state):
+    have_it_done(host, command)
+    while not host.wait(POLL_SECONDS):
+        if awaits_more(host.state) or (is_done is not None and is_done(host.state)):
             break
     return host.state
 
 
-def _is_done_by_the_host(home: RunFolder, command: Command) -> bool:
+def have_it_done(host: RunHost, command: Command) -> None:
+    """Have a command done where this process hosts; what is under way comes to its end first.
+
+    Raises UsageError if it is refused.
+    """
+    deadline = time.monotonic() + UNDER_WAY_SECONDS
+    is_said = False
+    while (refusal := host.submit(command).result()) is not None:
+        if not isinstance(refusal, NotYet) or time.monotonic() > deadline:
+            raise UsageError(refusal.reason, refusal.hint)
+        if not is_said:
+            say(f"{refusal.reason}; this waits until that is done")
+            is_said = True
+        time.sleep(POLL_SECONDS)
+
+
+def ask_the_host(home: RunFolder, command: Command) -> bool:
     """Have whoever hosts a run do it; False if it left without having heard."""
     answer = requests.ask_host(home, command, ANSWER_SECONDS)
     if answer is None:

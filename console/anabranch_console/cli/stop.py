@@ -17,6 +17,7 @@ from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say
 from anabranch_console.cli.reading import known_streams
 from anabranch_console.cli.steering import await_state, state_of, steer
+from anabranch_console.cli.which_run import run_meant
 
 MARGIN_SECONDS = 20.0
 REASON = "stopped by you"
@@ -25,7 +26,7 @@ REASON = "stopped by you"
 @click.command
 @click.argument("names", nargs=-1, metavar="[RUN] [STREAM ...]")
 def command(names: tuple[str, ...]) -> None:
-    """Stop RUN (the latest), or only the STREAMs: TERM, their grace, then KILL.
+    """Stop RUN (the latest that goes on), or only the STREAMs: TERM, their grace, then KILL.
 
     What they did is kept. A stream that a person stopped is not started again by itself.
     """
@@ -39,13 +40,14 @@ def command(names: tuple[str, ...]) -> None:
 def _meant(names: Sequence[str]) -> tuple[RunFolder, list[StreamId]]:
     """Return the run and the streams that are meant: a first name may be a run's or a stream's."""
     if not names:
-        return find_run(here(), None), []
+        return run_meant("stop", None), []
     of_this_project = run_folders(here())
     is_run = any(folder.run == names[0] for folder in of_this_project)
     if of_this_project and not is_run:
-        latest = state_of(of_this_project[0])
+        goes_on = run_meant("stop", None)
+        latest = state_of(goes_on)
         if names[0] in latest.streams or names[0] in latest.registry.joined:
-            return of_this_project[0], known_streams(latest, names)
+            return goes_on, known_streams(latest, names)
     try:
         home = find_run(here(), names[0])
     except UsageError as error:

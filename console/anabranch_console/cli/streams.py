@@ -9,6 +9,7 @@ import click
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State, Stream
 from anabranch.core.views.accounting import worked_seconds
+from anabranch.core.views.attention import Signs, signs_of
 from anabranch.core.views.outlook import outlook, with_expectations
 from anabranch.core.views.projections import (
     SCHEMA,
@@ -26,10 +27,11 @@ from anabranch_console.cli.reading import found_run, last_moment
 @run_argument
 @json_option
 def command(run: str | None, as_json: bool) -> None:
-    """List the streams of RUN (the latest) and why each is where it is."""
-    found, state = found_run(run)
+    """List the streams of RUN (that goes on) and why each is where it is."""
+    found, state = found_run("streams", run)
     now = last_moment(found, state)
-    rows = [_planned(state, state.streams[p.id]) for p in state.plan.streams]
+    signs = signs_of(state)
+    rows = [_planned(state, state.streams[p.id], signs) for p in state.plan.streams]
     rows = with_expectations(rows, state, outlook(state, now), now)
     rows += [joined_status(state, joined) for joined in joined_streams(state)]
     if as_json:
@@ -38,11 +40,11 @@ def command(run: str | None, as_json: bool) -> None:
         print_streams(state, rows, now)
 
 
-def _planned(state: State, stream: Stream) -> dict[str, Any]:
+def _planned(state: State, stream: Stream, signs: Signs) -> dict[str, Any]:
     """Return a stream of the plan with what it can do and how it gets on."""
     seen = stream.liveness
     return {
-        **stream_status(state, stream),
+        **stream_status(state, stream, signs=signs),
         "capabilities": list(state.stream_plan(stream.id).capabilities),
         "liveness": {
             "verdict": seen.verdict,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from anabranch.core.events import Resolution
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import HandBack, ResolveConflict, TellConflict
-from anabranch.core.views.conflicts import undecided
+from anabranch.core.inputs import HandBack, ReopenConflict, ResolveConflict, TellConflict
+from anabranch.core.model.decisions import Decision
+from anabranch.core.views.conflicts import key_of, undecided, why_not_reopened
 from anabranch.core.wording import listing
 from anabranch.errors import AnabranchError
 from anabranch.paths import RunFolder
@@ -26,7 +27,7 @@ from anabranch_console.presenters.conflict_lines import (
     conflict_text,
     decision_detail,
 )
-from anabranch_console.presenters.consequences import of_deciding
+from anabranch_console.presenters.consequences import of_deciding, of_reopening
 from anabranch_console.presenters.wording import safe
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.dialogs import Choice
@@ -53,13 +54,27 @@ class ConflictsPane(GridPane[ConflictRow]):
             model, steering, conflict_columns(lambda: self.glyphs), lambda row: row.key
         )
         self._texts: OrderedDict[object, tuple[float, SideTexts | str | None]] = OrderedDict()
+        self._awaited: str | None = None
         self._drawn: tuple[object, object, int, list[Line]] | None = None
 
     def source_of_rows(self) -> object:
         return None  # the points, the streams and the decisions all have a part in it
 
     def all_rows(self) -> Sequence[ConflictRow]:
-        return conflict_rows(self.model.state, self.model.decisions)
+        return conflict_rows(self.model.state)
+
+    def update(self) -> None:
+        super().update()
+        self._return_to_awaited()
+
+    def _return_to_awaited(self) -> None:
+        """Choose the path that was taken back, as soon as it is in conflict again."""
+        rows = self.grid.rows
+        for index, row in enumerate(rows if self._awaited else ()):
+            if row.waits and row.resolution is None and key_of(row.path) == self._awaited:
+                self._awaited = None
+                self.grid.put_cursor(index)
+                return
 
     def text_of(self, row: ConflictRow) -> str:
         return conflict_text(row)
@@ -89,7 +104,8 @@ class ConflictsPane(GridPane[ConflictRow]):
             )
             return [(Span(piece, "muted"),) for piece in wrap(text, cells)]
         if row.decided is not None:
-            return decision_detail(row, self.model.state.started_wall, cells)
+            refusal = why_not_reopened(self.model.state, row.decided)
+            return decision_detail(row, self.model.state.started_wall, cells, refusal)
         texts = self._texts_of(row)
         known = self._drawn
         if known and known[0] == row and known[1] is texts and known[2] == cells:
@@ -103,13 +119,14 @@ class ConflictsPane(GridPane[ConflictRow]):
         path = safe(row.path.path) if row else ""
         return [
             MenuItem("take-ours", "o", detail=safe(row.ours) if row else ""),
-            MenuItem("take-theirs", "t", detail=safe(row.theirs) if row else ""),
+            MenuItem("take-theirs", "T", detail=safe(row.theirs) if row else ""),
             MenuItem("take-both", "b", detail=path),
             MenuItem("edit", "e", detail=path),
             MenuItem(
                 "hand-back", "h", detail=listing([str(s) for s in row.streams]) if row else ""
             ),
             MenuItem("settle", "r", detail="with the markers in a workspace of its own"),
+            MenuItem("undo-decision", "u", detail=path),
             MenuItem(
                 "tell-both", "m", detail=listing([str(s) for s in row.streams]) if row else ""
             ),
@@ -240,6 +257,35 @@ class ConflictsPane(GridPane[ConflictRow]):
     def _hand_to(self, name: str, note: str = "") -> None:
         self.steering.steer(HandBack(stream=StreamId(name), note=note))
 
+    def take_back(self, argument: str) -> None:
+        """Have the chosen path decided again; what was merged with it is merged anew."""
+        row, made = self.chosen, self._made()
+        if row is None or made is None:
+            return
+        if row.waits:  # nothing has gone on from it
+            self._reopen(made)
+        else:
+            self.steering.confirm(of_reopening(row), partial(self._reopen, made))
+
+    def _reopen(self, made: Decision) -> None:
+        self._awaited = key_of(made.resolution)
+        self.steering.steer(ReopenConflict(resolutions=(made.resolution,)))
+
+    def _made(self) -> Decision | None:
+        """Return the decision about the chosen path that holds now."""
+        row = self.chosen
+        if row is None or row.resolution is None:
+            return None
+        return self.model.live_state.decisions.get(key_of(row.path))
+
+    def why_not_taken_back(self, argument: str) -> str | None:
+        """Say why what is chosen stays decided, if so."""
+        made = self._made()
+        if made is None:
+            return "nothing was decided about what is chosen"
+        refusal = why_not_reopened(self.model.live_state, made)
+        return None if refusal is None else f"{refusal.reason}; {refusal.hint}"
+
     def tell_both(self, argument: str) -> None:
         """Tell both streams of a foreseen conflict about it."""
         row = self.chosen
@@ -302,9 +348,18 @@ class ConflictsPane(GridPane[ConflictRow]):
             "Let a command settle it…",
             ("r",),
             settle,
-            none_waits,
+            lambda self, _: self.none_waits(""),
             args="COMMAND",
             footer="Command",
+            steers=True,
+        ),
+        Verb(
+            "undo-decision",
+            "Undo: decide it again",
+            ("u",),
+            take_back,
+            why_not_taken_back,
+            footer="Undo",
             steers=True,
         ),
         Verb(

@@ -20,6 +20,7 @@ from anabranch.core.events import Conflict, ConflictedPath, Resolution
 from anabranch.core.model.state import State
 from anabranch.errors import AnabranchError, NotSettled
 from anabranch.paths import RunFolder
+from anabranch_console.attached.editing import editor
 
 if TYPE_CHECKING:
     from anabranch.engine.settling import PlainChoice
@@ -104,19 +105,19 @@ def edited(app: App[Any], name: str, text: bytes) -> bytes:
     Raises:
         AnabranchError: the editor could not be started, or has failed.
     """
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    command = editor()
     with tempfile.TemporaryDirectory(prefix="anabranch-edit-") as folder:
         file = Path(folder) / (Path(name).name or "conflict")
         file.write_bytes(text)
         try:
             with app.suspend():
-                ended = subprocess.run([*shlex.split(editor), str(file)], check=False)
+                ended = subprocess.run([*shlex.split(command), str(file)], check=False)
             after = file.read_bytes()
         except SuspendNotSupported as error:
             raise NotSettled("this terminal cannot be given to an editor") from error
         except (OSError, ValueError) as error:
-            raise NotSettled(f"{editor!r} cannot be started ({error}); set EDITOR") from error
+            raise NotSettled(f"{command!r} cannot be started ({error}); set EDITOR") from error
     app.refresh()
     if ended.returncode != 0:
-        raise NotSettled(f"{editor} ended with {ended.returncode}: nothing was decided")
+        raise NotSettled(f"{command} ended with {ended.returncode}: nothing was decided")
     return after

@@ -148,18 +148,33 @@ class GraphPane(GridPane[PlanRow]):
 
     def fold(self) -> None:
         """Fold what is below the chosen row, or show it again; of a leaf, what it stands under."""
-        row = self.chosen
-        if row is None:
-            return
-        head = row if row.can_fold else self._above(row)
+        head = self._head()
         if head is None:
-            self.steering.tell("info", "nothing stands below it")
             return
         self._folded ^= {head.key}
         self._rearrange()
         place = self.grid.index_of(head.key)
         if place is not None:
             self.grid.put_cursor(place)
+
+    def _head(self) -> PlanRow | None:
+        """Return the row to be folded: the chosen one, else what that stands under."""
+        row = self.chosen
+        return row if row is None or row.can_fold else self._above(row)
+
+    def nothing_to_fold(self, argument: str) -> str | None:
+        """Say so if nothing stands below the chosen row, nor that below another."""
+        return None if self._head() is not None else "nothing stands below it"
+
+    def nothing_folds(self, argument: str) -> str | None:
+        """Say so if no row has others below it."""
+        can_fold = any(row.can_fold for row in self.grid.rows)
+        return None if can_fold else "nothing stands below another"
+
+    def none_critical(self, argument: str) -> str | None:
+        """Say so if no stream is known to be on the critical path."""
+        knows = self._critical_only or bool(self._shape.critical)
+        return None if knows else "no critical path is known"
 
     def _above(self, row: PlanRow) -> PlanRow | None:
         """Return the row that a row stands under."""
@@ -208,11 +223,11 @@ class GraphPane(GridPane[PlanRow]):
 
     verbs = (
         Verb("fold", "Fold what is below, or show it", ("z",), lambda self, _: self.fold(),
-             footer="Fold"),
+             nothing_to_fold, footer="Fold"),
         Verb("fold-all", "Fold or show everything", ("Z",), lambda self, _: self.fold_all(),
-             footer="All"),
+             nothing_folds, footer="All"),
         Verb("critical", "Only the critical path", ("c",), lambda self, _: self.critical(),
-             footer="Critical"),
+             none_critical, footer="Critical"),
         Verb("group", "Arrange as tree, by wave or state", ("o",),
              lambda self, argument: self.group(argument), args="[tree|wave|state]",
              completes="groupings", footer="Arrange"),

@@ -13,7 +13,7 @@ from anabranch_console.panes.pane import Filter, Pane
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.run_model import RunModel
 from anabranch_console.steering import Steering
-from anabranch_console.text_filter import TextFilter, compile_text_filter
+from anabranch_console.text_filter import TextFilter, cells_of, compile_text_filter, keys_of
 from anabranch_console.widgets.line_view import LineView, TextLines
 
 Row = TypeVar("Row")
@@ -36,6 +36,7 @@ class GridPane(Pane[Row]):
         self.detail = TextLines(id=f"{self.place}-detail", classes="panel detail")
         self.detail.verbs_of = self.name_of
         self._filter = TextFilter()
+        self._keys = keys_of(columns)
         self._all: Sequence[Row] = ()
         self._known: object = None
 
@@ -95,7 +96,7 @@ class GridPane(Pane[Row]):
         self.paint_detail()
 
     def apply_filter(self, text: str) -> None:
-        self._filter = compile_text_filter(text)
+        self._filter = compile_text_filter(text, self._keys)
         self._show_rows()
         self.paint_titles()
         self.paint_detail()
@@ -103,7 +104,8 @@ class GridPane(Pane[Row]):
     def _show_rows(self) -> None:
         wanted, rows, empty = self._filter, self._all, self.when_empty
         if not wanted.is_empty:
-            rows = [row for row in rows if wanted.matches(self.text_of(row))]
+            keys = self._keys
+            rows = [r for r in rows if wanted.matches(self.text_of(r), cells_of(keys, r))]
             empty = "nothing matches; esc clears the filter"
         self.grid.say_when_empty((Span(f"  {empty}", "muted"),))
         self.grid.show(rows)

@@ -11,7 +11,7 @@ from anabranch.core.model.state import Stream
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.grid_pane import GridPane
 from anabranch_console.panes.pane import MenuItem
-from anabranch_console.panes.recovering import REASON, recover_streams
+from anabranch_console.panes.recovering import REASON, recover_streams, why_not_recovered
 from anabranch_console.presenters.guardian_lines import (
     KINDS,
     GuardianLook,
@@ -81,15 +81,8 @@ class GuardianPane(GridPane[Stream]):
 
     def requeue(self, argument: str) -> None:
         """Put a stream that failed for good into the queue again, at once."""
-        streams = self.steering.meant(argument)
-        if not streams:
-            return
-        stream = streams[0]
-        if self.model.state.streams[stream].phase is not Phase.FAILED:
-            refusal = f"{stream} is not a dead letter: it has not failed for good"
-            self.steering.tell("warning", refusal)
-            return
-        self.steering.steer(RetryStream(stream=stream, reason=REASON))
+        for stream in self.steering.meant(argument)[:1]:
+            self.steering.steer(RetryStream(stream=stream, reason=REASON))
 
     def reset_breaker(self, argument: str) -> None:
         """Close a breaker, or ask which."""
@@ -105,9 +98,21 @@ class GuardianPane(GridPane[Stream]):
     def _close_breaker(self, name: str) -> None:
         self.steering.steer(ResetBreaker(breaker=name, reason=REASON))
 
-    def none_chosen(self, argument: str) -> str | None:
-        """Say so if nothing is chosen."""
-        return None if argument or self.chosen else "no stream is chosen"
+    def cannot_recover(self, argument: str) -> str | None:
+        """Say so if nothing is chosen, or no remedy fits it now."""
+        row = self.chosen
+        if row is None:
+            return "no stream is chosen"
+        return why_not_recovered(self.model.state, row.id)
+
+    def cannot_requeue(self, argument: str) -> str | None:
+        """Say so if nothing is chosen, or it has not failed for good."""
+        name = argument or (self.chosen.id if self.chosen else "")
+        stream = self.model.state.streams.get(StreamId(name))
+        if stream is None:
+            return f"there is no stream {name!r} in this run" if name else "no stream is chosen"
+        has_failed = stream.phase is Phase.FAILED
+        return None if has_failed else f"{name} is not a dead letter: it has not failed for good"
 
     verbs = (
         Verb(
@@ -115,7 +120,7 @@ class GuardianPane(GridPane[Stream]):
             "Recover the chosen stream…",
             ("r",),
             recover,
-            none_chosen,
+            cannot_recover,
             footer="Recover",
             steers=True,
         ),
@@ -124,7 +129,7 @@ class GuardianPane(GridPane[Stream]):
             "Try the dead letter again",
             ("R",),
             requeue,
-            none_chosen,
+            cannot_requeue,
             args="[STREAM]",
             completes="streams",
             footer="Requeue",

@@ -28,7 +28,7 @@ class HistoryPane(GridPane[Change]):
     name_of = where = of_pane = "history"
     title = "History"
     full_title = "History of the shared state"
-    when_empty = "nobody has changed the shared state yet"
+    when_empty = "nobody has changed the shared state yet; streams do by ab-stream state"
 
     def __init__(self, model: RunModel, steering: Steering) -> None:
         super().__init__(
@@ -130,12 +130,31 @@ class HistoryPane(GridPane[Change]):
         if row and moment and moment.version != row.version:
             self.travel_to(Moment(version=row.version))
 
+    def none_older(self, argument: str) -> str | None:
+        """Say so if no version is before the chosen one."""
+        return self._no_other(self.grid.rows[-1:], "oldest")
+
+    def none_newer(self, argument: str) -> str | None:
+        """Say so if no version is after the chosen one."""
+        return self._no_other(self.grid.rows[:1], "newest")
+
+    def _no_other(self, last: Sequence[Change], word: str) -> str | None:
+        row = self.chosen
+        if row is None or not last:
+            return "no version is chosen"
+        return f"this is the {word} version" if last[0].version == row.version else None
+
+    def no_versions(self, argument: str) -> str | None:
+        """Say so if there are none."""
+        return None if self.model.live_state.shared.head else "nothing is shared yet"
+
     verbs = (
         Verb(
             "older",
             "One version back",
             ("left_square_bracket",),
             lambda self, _: self._step_and_travel(-1),
+            none_older,
             footer="Older",
         ),
         Verb(
@@ -143,6 +162,7 @@ class HistoryPane(GridPane[Change]):
             "One version on",
             ("right_square_bracket",),
             lambda self, _: self._step_and_travel(1),
+            none_newer,
             footer="Newer",
         ),
         Verb(
@@ -150,6 +170,7 @@ class HistoryPane(GridPane[Change]):
             "Go to a version",
             ("v",),
             go_to_version,
+            no_versions,
             args="NUMBER",
             footer="Version",
         ),

@@ -34,7 +34,7 @@ class LocksPane(GridPane[Entry]):
     name_of = where = of_pane = "locks"
     title = "Locks"
     full_title = "Locks"
-    when_empty = "nobody holds a lock"
+    when_empty = "nobody holds a lock; streams take one by ab-stream lock"
 
     def __init__(self, model: RunModel, steering: Steering) -> None:
         self.look = LockLook(model.state, model.now)
@@ -100,8 +100,13 @@ class LocksPane(GridPane[Entry]):
 
     def cannot_revoke(self, argument: str) -> str | None:
         """Say so if nobody holds what is chosen."""
-        is_held = bool(argument) or bool(self.chosen and self.chosen.grants)
-        return None if is_held else "nobody holds it; give a lock's path"
+        entry = self.chosen
+        if argument or (entry is not None and entry.grants):
+            return None
+        for lease in self.look.leases(entry) if entry is not None else ():
+            holder = safe(shown(lease.stream))
+            return f"{holder} holds {safe(lease.path)}, which reaches here: choose that"
+        return "nobody holds it; give a lock's path"
 
     def allow(self, argument: str) -> None:
         """Let the violations of a stream, or of all, be merged."""

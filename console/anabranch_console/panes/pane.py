@@ -34,6 +34,7 @@ class Titled(Protocol):
     """A screen that paints titles into borders, and only those that have changed."""
 
     def set_title(self, widget: LineView | Container, side: str, line: Line) -> None: ...
+    def paint_footer(self) -> None: ...
 
 
 class Filter(Protocol):
@@ -74,7 +75,7 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
     full_title: ClassVar[str] = ""
     aliases: ClassVar[tuple[str, ...]] = ()
     way: ClassVar[str] = ""
-    nothing_to_do: ClassVar[str] = "there is nothing to be done with what is chosen here"
+    nothing_to_do: ClassVar[str] = "nothing can be done with what is chosen here"
 
     def __init__(
         self,
@@ -97,6 +98,11 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
     def detail_view(self) -> LineView:
         """The panel about what is chosen."""
         raise AssertionError
+
+    @property
+    def entrance(self) -> LineView:
+        """What has the focus when somebody comes here, or has typed a command."""
+        return self.grid
 
     @property
     def log_view(self) -> LogView | None:
@@ -213,6 +219,12 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
         place = f"{grid.top + 1}-{last} of {shown}" if shown > grid.visible_lines else ""
         below = dot.join(part for part in (self.marks(), place) if part)
         self.set_title(grid, "subtitle", (Span(below, "muted"),) if below else ())
+        self.name_keys()
+
+    def name_keys(self) -> None:
+        """Have the footer name what can be done with what is chosen now."""
+        if self.is_in_sight:
+            cast("Titled", self.screen).paint_footer()
 
     @on(Grid.CursorMoved)
     def _take_other_choice(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.core.ids import PointId
 from anabranch.core.inputs import ChooseStrategy
-from anabranch.core.views.strategies import candidates
+from anabranch.core.views.strategies import candidates, why_not_chosen
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.grid_pane import GridPane
 from anabranch_console.panes.pane import MenuItem
@@ -115,31 +115,53 @@ class PluginsPane(GridPane[PluginRow]):
     def choose_strategy(self, argument: str) -> None:
         """Take the chosen strategy for what has not begun: ``[POINT]``, or ask where."""
         row = self.chosen
-        if row is None or not row.can_be_chosen:
-            refusal = "choose a convergence type, a balancer, a recovery or a fallback"
-            self.steering.tell("warning", refusal)
+        if row is None:
             return
-        points = open_points(self.model.state)
+        points = self._points_for(row)
         if row.kind != "convergence":
             self._choose(row, "")
         elif argument or len(points) == 1:
             self._choose(row, argument or str(points[0]))
-        elif not points:
-            self.steering.tell("warning", "every point has begun to merge, and keeps its type")
         else:
             choices = [Choice(str(p), str(n), str(p)) for n, p in enumerate(points[:9], 1)]
             title = f"Where does {row.strategy} decide?"
             self.steering.choose(title, choices, partial(self._choose, row), str(points[0]))
 
+    def cannot_choose(self, argument: str) -> str | None:
+        """Say so if what is chosen is not a strategy, or nothing is left for it to decide."""
+        row = self.chosen
+        if row is None or not row.can_be_chosen:
+            return "choose a convergence type, a balancer, a recovery or a fallback"
+        if row.kind != "convergence":
+            return self._why_not_chosen(row, "")
+        points = open_points(self.model.state)
+        if not points:
+            return "every point has begun to merge, and keeps its type"
+        return None if self._points_for(row) else self._why_not_chosen(row, points[0])
+
+    def _points_for(self, row: PluginRow) -> list[PointId]:
+        """Return the points where a convergence type can be chosen."""
+        points = open_points(self.model.state)
+        return [point for point in points if self._why_not_chosen(row, point) is None]
+
+    def _why_not_chosen(self, row: PluginRow, point: str) -> str | None:
+        strategies = self.model.source.strategies
+        if strategies is None:  # whoever hosts the run knows
+            return None
+        refusal = why_not_chosen(self.model.state, strategies, self._choice(row, point))
+        return None if refusal is None else f"{refusal.reason}; {refusal.hint}"
+
     def _choose(self, row: PluginRow, point: str) -> None:
+        self.steering.steer(self._choice(row, point))
+
+    def _choice(self, row: PluginRow, point: str) -> ChooseStrategy:
         names = {row.strategy, f"{row.plugin}:{row.strategy}"}
         strategies = self.model.source.strategies
         known = candidates(strategies, row.kind) if strategies is not None else []
         name = next((name for name in known if name in names), row.strategy)
-        command = ChooseStrategy(
+        return ChooseStrategy(
             kind=row.kind, strategy=name, point=PointId(point), reason="chosen in the console"
         )
-        self.steering.steer(command)
 
     # --- runs from now on ------------------------------------------------------------------------
 
@@ -201,15 +223,15 @@ class PluginsPane(GridPane[PluginRow]):
         self.steering.confirm(asked, lambda: changes.change(change))
 
     def _named(self, argument: str) -> str:
-        """Return the plugin that is named or chosen; tell if there is none that can be changed."""
-        name = argument.strip() or (self.chosen.plugin if self.chosen else "")
-        if not name:
-            self.steering.tell("warning", "no plugin is chosen")
-        elif name == BUILT_IN:
-            refusal = "it is built in; a plan chooses another strategy by its name"
-            self.steering.tell("warning", refusal)
-            return ""
-        return name
+        """Return the plugin that is named or chosen."""
+        return argument.strip() or (self.chosen.plugin if self.chosen else "")
+
+    def cannot_change(self, argument: str) -> str | None:
+        """Say so if no plugin is named or chosen that can be changed."""
+        name = self._named(argument)
+        if name == BUILT_IN:
+            return "it is built in; a plan chooses another strategy by its name"
+        return None if name else "no plugin is chosen"
 
     verbs = (
         Verb(
@@ -217,6 +239,7 @@ class PluginsPane(GridPane[PluginRow]):
             "Use it for what has not begun…",
             ("c",),
             choose_strategy,
+            cannot_choose,
             args="[POINT]",
             completes="points",
             footer="Choose",
@@ -236,6 +259,7 @@ class PluginsPane(GridPane[PluginRow]):
             "Enable the plugin",
             ("E",),
             enable,
+            cannot_change,
             args="[NAME]",
             shows_its_pane=False,
         ),
@@ -244,6 +268,7 @@ class PluginsPane(GridPane[PluginRow]):
             "Disable the plugin",
             ("D",),
             disable,
+            cannot_change,
             args="[NAME]",
             footer="Disable",
             shows_its_pane=False,
@@ -253,6 +278,7 @@ class PluginsPane(GridPane[PluginRow]):
             "Remove the plugin…",
             ("x d",),
             remove_plugin,
+            cannot_change,
             args="[NAME]",
             shows_its_pane=False,
         ),

@@ -7,6 +7,7 @@ from functools import partial
 
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RecoverStream
+from anabranch.core.model.state import State
 from anabranch.core.strategies.rungs import SOFT
 from anabranch.core.views.guardian import REMEDIES, Forecast, forecast
 from anabranch_console.presenters.consequences import named
@@ -35,6 +36,12 @@ def recover_streams(
         chosen = next((c.id for c in choices if c.why_not is None), None)
         then = partial(_recover_by, model, steering, streams)
         steering.choose(f"Recover {named(streams)}", choices, then, chosen)
+
+
+def why_not_recovered(state: State, stream: StreamId) -> str | None:
+    """Return why no remedy fits a stream now; None if one does."""
+    found = [forecast(state, stream, remedy) for remedy in REMEDIES]
+    return found[0].refusal if all(one.refusal for one in found) else None
 
 
 def _forecasts(model: RunModel, streams: Sequence[StreamId], remedy: str) -> list[Forecast]:

@@ -25,7 +25,7 @@ class ResourcesPane(GridPane[Claim]):
     name_of = where = of_pane = "resources"
     title = "Resources"
     full_title = "Resources"
-    when_empty = "no stream holds a resource, none waits for one"
+    when_empty = "no stream holds a resource, none waits; ab-stream request asks"
 
     def __init__(self, model: RunModel, steering: Steering) -> None:
         self.look = ResourceLook(model.state, model.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from textual import on
@@ -55,6 +56,13 @@ class SortedPane(Pane[Row]):
     def _sort_by(self, column: str) -> None:
         self.order.set_sort(column)
         self._resorted()
+
+    def take_order(self, order: Sequence[str]) -> None:
+        """Sort as it was done before: a column, and ``down`` or ``up``; what is unknown is not."""
+        column, way = (*order, "", "")[:2]
+        if column in self.order.sortable:
+            self.order.sort, self.order.is_reversed = column, way == "down"
+            self._resorted()
 
     def step_sort(self, step: int) -> None:
         """Sort by the column to the right with 1, to the left with -1."""

@@ -6,19 +6,16 @@ from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RetryStream, StopStream
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
-from anabranch_console.lines import cut_left
+from anabranch_console.panes.copying import ask_what_to_copy
 from anabranch_console.panes.recovering import recover_streams
 from anabranch_console.panes.streams import HOME, StreamsPane
 from anabranch_console.presenters import consequences
-from anabranch_console.presenters.wording import safe
 from anabranch_console.run_model import RunModel
-from anabranch_console.screens.dialogs import Choice
 from anabranch_console.steering import Steering
 from anabranch_console.verbs import Verb, VerbOwner
 
 _STOPPED = "stopped from the console"
 _RETRIED = "tried again from the console"
-_COPY_KEYS = {"id": "i", "log": "l", "workspace": "w", "commit": "c"}
 
 
 class StreamActions(VerbOwner):
@@ -46,9 +43,26 @@ class StreamActions(VerbOwner):
             self._home.details.show_tab(tab)
             self._home.open_panel()
 
+    def log(self, argument: str) -> None:
+        """Show the log of a stream, or, of several that are marked, all theirs as one."""
+        is_of_several = not argument and len(self._home.listed.marked) > 1
+        self._home.details.merges_marked = is_of_several
+        self.open_tab("log", argument)
+
     def handlers(self, argument: str) -> None:
         """Show the handlers of a stream that is named, or of the chosen one."""
         self._home.show_handlers(self._named(argument)[0])
+
+    def diff(self, argument: str) -> None:
+        """Show what a stream has changed, one that is named or the chosen one."""
+        self._home.show_changes(self._named(argument)[0])
+
+    def no_stream(self, argument: str) -> str | None:
+        """Say so if there is none of that name, or none is chosen."""
+        stream = next(iter(self._named(argument)), None)
+        if stream is None or stream in self._model.state.streams:
+            return self.none_chosen(argument)
+        return f"there is no stream {argument!r} in this run"
 
     def no_handlers(self, argument: str) -> str | None:
         """Say so if it does not fan out."""
@@ -87,26 +101,8 @@ class StreamActions(VerbOwner):
         recover_streams(self._model, self._steering, self._steering.meant(name), remedy)
 
     def copy(self, argument: str) -> None:
-        """Copy ids or paths, as chosen."""
-        streams = self._found("")
-        found = {
-            "id": [str(s.id) for s in streams],
-            "log": [str(self._home.details.log_path(s) or "") for s in streams],
-            "workspace": [s.workspace.path if s.workspace else "" for s in streams],
-            "commit": [s.result.commit if s.result else "" for s in streams],
-        }
-        texts = {name: "\n".join(filter(None, parts)) for name, parts in found.items()}
-        choices = [
-            Choice(
-                name,
-                _COPY_KEYS[name],
-                name,
-                cut_left(safe(text), 60),
-                None if text else "has none yet",
-            )
-            for name, text in texts.items()
-        ]
-        self._steering.choose("Copy", choices, lambda name: self._steering.copy(texts[name]))
+        """Copy a name, a path, the command line, the log or the patch, as chosen."""
+        ask_what_to_copy(self._model, self._steering, self._found(""), self._home.details.log_path)
 
     # --- when it cannot be done ------------------------------------------------------------------
 
@@ -137,9 +133,9 @@ class StreamActions(VerbOwner):
     verbs = (
         Verb(
             "log",
-            "Its log",
+            "Its log, or all marked ones as one",
             ("l",),
-            lambda self, name: self.open_tab("log", name),
+            log,
             none_chosen,
             args="[STREAM]",
             completes="streams",
@@ -173,6 +169,16 @@ class StreamActions(VerbOwner):
             no_handlers,
             args="[STREAM]",
             completes="streams",
+        ),
+        Verb(
+            "diff",
+            "What it has changed; review it",
+            ("d",),
+            diff,
+            no_stream,
+            args="[STREAM]",
+            completes="streams",
+            footer="Diff",
         ),
         Verb(
             "next-tab",
@@ -223,7 +229,7 @@ class StreamActions(VerbOwner):
         ),
         Verb(
             "copy",
-            "Copy id or paths…",
+            "Copy its id, a path, the log, the patch…",
             ("y",),
             copy,
             none_chosen,

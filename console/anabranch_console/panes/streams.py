@@ -9,14 +9,17 @@ from textual.app import ComposeResult
 
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import Stream
+from anabranch.paths import RunFolder
 from anabranch_console.filtering import compile_filter
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.pane import Filter, MenuItem
 from anabranch_console.panes.sorted_pane import SortedPane, sorting_verbs
 from anabranch_console.panes.stream_details import StreamDetails
+from anabranch_console.panes.timeline import read_spells
 from anabranch_console.plugged import Plugged
 from anabranch_console.presenters.stream_columns import plugin_columns, stream_columns, with_plugins
 from anabranch_console.presenters.stream_row import StreamRow
+from anabranch_console.presenters.time_column import WHEN, TimeColumn
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.steering import Steering
 from anabranch_console.stream_list import StreamList
@@ -25,6 +28,7 @@ from anabranch_console.widgets.line_view import LineView, TextLines
 from anabranch_console.widgets.log_view import LogView
 
 HOME = "streams"
+_FEW = 12
 
 
 class StreamsPane(SortedPane[StreamRow]):
@@ -33,24 +37,42 @@ class StreamsPane(SortedPane[StreamRow]):
     show_handlers: Callable[[StreamId], None]
     """Shows the handlers of a stream; set by the screen."""
 
+    show_changes: Callable[[StreamId], None]
+    """Shows what a stream has changed; set by the screen."""
+
+    looked_at: Callable[[StreamId | None], None] = staticmethod(lambda stream: None)
+    """Is told whose details are opened; set by the screen."""
+
     name_of = HOME
     where = "streams"
     of_pane = HOME
     title = "Streams"
     full_title = "Go to the streams"
     aliases = ("home",)
-    nothing_to_do = "Actions: no stream is chosen"
+    nothing_to_do = "no stream is chosen"
 
     def __init__(self, model: RunModel, steering: Steering, plugged: Plugged) -> None:
-        own = stream_columns(lambda: self.glyphs, self._longest_name)
+        when = TimeColumn(
+            lambda: (model.spells, model.state, model.now),
+            lambda: self._cells_of(WHEN),
+            lambda: self.glyphs,
+        )
+        own = stream_columns(lambda: self.glyphs, self._longest_name, [when.column()])
         self.listed = StreamList(own)
         columns = with_plugins(own, plugin_columns(plugged))
         super().__init__(model, steering, columns, lambda row: row.id)
         self.add_class("-current")
         self.grid.sign_of = self._sign
         self.grid.sorted_by = lambda: (self.listed.sort, self.listed.is_reversed)
-        self.details = StreamDetails(model, lambda: self.chosen_stream, self.set_title)
+        self.details = StreamDetails(
+            model,
+            lambda: self.chosen_stream,
+            self.set_title,
+            self.grid.focus,
+            self._marked_streams,
+        )
         self._plugged, self._cells_seen = plugged, plugged.cells
+        self._has_read = False
 
     def compose(self) -> ComposeResult:
         yield self.grid
@@ -59,8 +81,23 @@ class StreamsPane(SortedPane[StreamRow]):
     def _longest_name(self) -> int:
         return max((len(stream) for stream in self.model.rows), default=8)
 
+    def _cells_of(self, column: str) -> int:
+        return next((width for known, width in self.grid.fitting if known.id == column), 0)
+
+    def _read_spells(self) -> None:
+        """Read what happened before the console looked, once, if it is shown here."""
+        if self._has_read or not self.model.spells.has_gap or not self._cells_of(WHEN):
+            return
+        self._has_read = True
+        folder = RunFolder(self.model.source.folder)
+        self.steering.in_thread(lambda: read_spells(folder), self.model.take_spells, "timeline")
+
     def _sign(self, row: StreamRow) -> str:
-        return self.glyphs.mark if row.id in self.listed.marked else " "
+        if row.id in self.listed.marked:
+            return self.glyphs.mark
+        if row.needs_you:
+            return self.glyphs.needs
+        return self.glyphs.unseen if row.attention == "done" else " "
 
     # --- what is chosen --------------------------------------------------------------------------
 
@@ -86,9 +123,14 @@ class StreamsPane(SortedPane[StreamRow]):
         else:
             self.open_panel()
 
+    def left(self) -> None:
+        super().left()
+        self.details.left()
+
     def open_panel(self) -> None:
         """Go to the panel about the chosen stream, whatever it is."""
         super().open_details()
+        self.looked_at(self.cursor)
 
     @property
     def cursor(self) -> StreamId | None:
@@ -103,6 +145,13 @@ class StreamsPane(SortedPane[StreamRow]):
 
     def chosen_streams(self) -> list[StreamId]:
         return self.listed.targets(self.cursor)
+
+    def _marked_streams(self) -> list[Stream]:
+        """Return the marked streams, in the order of the plan."""
+        rows, streams = self.model.rows, self.model.state.streams
+        marked = [rows[stream] for stream in self.listed.marked if stream in rows]
+        marked.sort(key=lambda row: (row.position, row.id))
+        return [streams[row.id] for row in marked if row.id in streams]
 
     def choose(self, name: str) -> bool:
         """Go to a stream's row, whatever hides it; return whether there is such a stream."""
@@ -130,8 +179,10 @@ class StreamsPane(SortedPane[StreamRow]):
         is_other_order = not self.listed.order or self.model.state.has_ended
         if changes.is_new_second or changes.is_other_time or is_other_order:
             self.rearrange()
+            self._read_spells()
         elif changes.rows:
             self._show_rows()
+            self.name_keys()
         is_of_chosen = self.cursor in changes.rows
         if is_of_chosen or changes.is_other_time or changes.is_new_second or changes.events:
             self.details.paint()
@@ -153,7 +204,12 @@ class StreamsPane(SortedPane[StreamRow]):
 
     def _show_rows(self) -> None:
         rows = self.model.rows
-        empty = "there are no streams" if not rows else "no stream matches; esc clears the filter"
+        empty = (
+            "there are no streams; n adds one"
+            if not rows
+            else "no stream matches; esc clears the filter"
+        )
+        self.screen.set_class(len(rows) <= _FEW, "-few")  # events get what rows do not need
         self.grid.say_when_empty((Span(f"  {empty}", "muted"),))
         self.grid.show([rows[stream] for stream in self.listed.order if stream in rows])
 
@@ -191,10 +247,14 @@ class StreamsPane(SortedPane[StreamRow]):
 
     def step_back(self) -> bool:
         log = self.details.log_view
-        if self.screen.focused is log and log.needle:
+        if self.screen.focused is not log:
+            return False
+        if log.needle:
             log.find("")
             return True
-        return False
+        was_merged, self.details.merges_marked = bool(self.details.merged), False
+        self.details.paint()
+        return was_merged
 
     # --- verbs -----------------------------------------------------------------------------------
 
@@ -221,15 +281,20 @@ class StreamsPane(SortedPane[StreamRow]):
             self.grid.move("down")
             self.paint_titles()
 
+    def none_here(self, argument: str) -> str | None:
+        """Say so if there is no stream under the cursor."""
+        return None if self.cursor is not None else "no stream is chosen"
+
     def unmark(self, argument: str) -> None:
         """Take all marks away."""
         self.listed.marked.clear()
         self.grid.compare()
         self.paint_titles()
+        self.details.paint()
 
     verbs = (
         *sorting_verbs("", "columns"),
-        Verb("mark", "Mark for the next action", ("space",), mark, footer="Mark"),
+        Verb("mark", "Mark for the next action", ("space",), mark, none_here, footer="Mark"),
         Verb("unmark", "Take all marks away", ("V",), unmark),
     )
 
@@ -238,9 +303,17 @@ _MENU = (
     ("stop", "s"),
     ("retry", "r"),
     ("recover", "g"),
+    ("edit-stream", "E"),
     ("copy", "y"),
     ("story", "e"),
+    ("approve", "A"),
+    ("close", "C"),
     ("stop-run", "S"),
 )
-_WHOM = {"story": "", "stop-run": "every stream"}
+_WHOM = {
+    "story": "",
+    "approve": "the whole run",
+    "close": "nothing more is added",
+    "stop-run": "every stream",
+}
 """Whom a verb of the menu is about, where that is not who is chosen."""

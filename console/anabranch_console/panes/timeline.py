@@ -78,7 +78,9 @@ class TimelinePane(GridPane[TimelineRow]):
         """Read what happened before the console looked, if that is not known."""
         if self.model.spells.has_gap:
             folder = RunFolder(self.model.source.folder)
-            self.steering.in_thread(lambda: _read(folder), self._take, "timeline", exclusive=True)
+            self.steering.in_thread(
+                lambda: read_spells(folder), self._take, "timeline", exclusive=True
+            )
 
     def _take(self, spells: Spells) -> None:
         self.model.take_spells(spells)
@@ -228,8 +230,8 @@ class TimelinePane(GridPane[TimelineRow]):
 
 
 def _expected(state: State, now: float) -> Mapping[StreamId, Expected]:
-    """Return when streams are expected to run; nothing of a run that is told to stop."""
-    found = outlook(state, now) if state.stop_reason is None else None
+    """Return when streams are expected to run."""
+    found = outlook(state, now)
     return found.streams if found is not None else {}
 
 
@@ -242,7 +244,8 @@ def _count(density: Density | None) -> int:
     return density.count if density is not None else 0
 
 
-def _read(folder: RunFolder) -> Spells:
+def read_spells(folder: RunFolder) -> Spells:
+    """Return what the streams of a run did when, from its whole journal."""
     from anabranch.engine.runs import records_of  # SQLite is only loaded if it is needed
 
     spells = Spells()

@@ -28,8 +28,8 @@ def change_columns(wall: Callable[[], float]) -> list[Column[Change]]:
     return [
         Column("VERSION", 7, 100, lambda c: Span(str(c.version), "accent"), "right"),
         Column("TIME", 8, 50, lambda c: Span(wall_clock(wall(), c.at), "muted")),
-        Column("WHO", 14, 60, lambda c: Span(safe(c.stream or OPERATOR_NAME), "text")),
-        Column("KEY", 18, 90, lambda c: Span(safe(c.key), "strong"), is_path=True),
+        Column("WHO", 14, 60, lambda c: Span(safe(c.stream or OPERATOR_NAME), "text"), grows=True),
+        Column("KEY", 18, 90, lambda c: Span(safe(c.key), "strong"), is_path=True, grows=True),
         Column("BEFORE → AFTER", 0, 80, before_and_after),
     ]
 

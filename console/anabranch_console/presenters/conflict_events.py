@@ -8,7 +8,7 @@ from typing import Any
 from anabranch.core import events as ev
 from anabranch.core import wording
 
-WARNINGS = (ev.ConflictForeseen, ev.ConflictHandedBack, ev.ResolverStarted)
+WARNINGS = (ev.ConflictForeseen, ev.ConflictReopened, ev.ConflictHandedBack, ev.ResolverStarted)
 GOOD = (ev.ConflictCleared, ev.ConflictResolved)
 
 
@@ -25,6 +25,10 @@ def _resolved(event: ev.ConflictResolved) -> str:
     return f"{event.resolution.path}: {event.resolution.choice}, by the {event.by}"
 
 
+def _reopened(event: ev.ConflictReopened) -> str:
+    return f"{event.resolution.path}: no longer {event.resolution.choice}; {event.reason}"
+
+
 def _resolver(event: ev.ResolverStarted) -> str:
     return "; ".join(f"{between(c.streams)}: {_paths(c.paths)}" for c in event.conflicts)
 
@@ -34,6 +38,7 @@ DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.ConflictCleared: lambda e: f"{between(e.streams)}: {e.reason}",
     ev.ConflictTold: lambda e: f"{between(e.streams)} know of it",
     ev.ConflictResolved: _resolved,
+    ev.ConflictReopened: _reopened,
     ev.ConflictHandedBack: lambda e: f"{_paths(e.conflict.paths)}: {e.reason}",
     ev.ResolverStarted: _resolver,
     ev.ResolverEnded: lambda e: f"{e.reason}; {wording.counted(e.resolved, 'path')} settled",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING
 from anabranch.core import events as ev
 from anabranch.core import wording
 from anabranch.core.ids import PointId, StreamId
+from anabranch.core.model.decisions import Decision
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
-from anabranch.core.views.conflicts import in_order, key_of, open_conflicts, resolution_of
+from anabranch.core.views.conflicts import (
+    decisions_of,
+    in_order,
+    key_of,
+    open_conflicts,
+    resolution_of,
+)
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, fit, hang, hard_wrap, line_cells, wrap
 from anabranch_console.presenters.grid_columns import Column
@@ -41,7 +49,7 @@ class ConflictRow:
     conflict: ev.Conflict | None = None
     resolution: ev.Resolution | None = None
     is_told: bool = False
-    decided: ev.Recorded | None = None
+    decided: Decision | None = None
 
     @property
     def is_foreseen(self) -> bool:
@@ -50,11 +58,9 @@ class ConflictRow:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What the row is known by."""
+        """What the row is known by, before it is settled and afterwards."""
         halts = self.conflict.halts if self.conflict else ""
-        decided = self.decided.seq if self.decided else 0
-        sides = self.path.ours, self.path.theirs
-        return (self.streams, self.path.path, self.point, halts, *sides, decided)
+        return (self.streams, self.path.path, self.point, halts, self.path.ours, self.path.theirs)
 
     @property
     def ours(self) -> str:
@@ -72,10 +78,10 @@ class ConflictRow:
         return self.conflict is not None
 
 
-def conflict_rows(state: State, decisions: Sequence[ev.Recorded] = ()) -> list[ConflictRow]:
+def conflict_rows(state: State) -> list[ConflictRow]:
     """Return the conflicted paths in the order of the plan, then those that are only foreseen.
 
-    Last come those that are settled, the newest of the ``decisions`` first.
+    Last come those that are settled, the newest first.
     """
     waiting = [
         ConflictRow(c.streams, path, point, c, resolution_of(state, path))
@@ -89,11 +95,11 @@ def conflict_rows(state: State, decisions: Sequence[ev.Recorded] = ()) -> list[C
     ]
     shown = {key_of(row.path) for row in waiting}
     settled = [
-        ConflictRow(e.streams, _path_of(e.resolution), e.point, None, e.resolution, decided=record)
-        for record in reversed(decisions)
-        if isinstance(e := record.event, ev.ConflictResolved)
-        and record.seq <= state.seq
-        and key_of(e.resolution) not in shown
+        ConflictRow(
+            made.streams, _path_of(made.resolution), made.point, None, made.resolution, decided=made
+        )
+        for made in decisions_of(state)
+        if key_of(made.resolution) not in shown
     ]
     return [*waiting, *foreseen, *settled]
 
@@ -104,19 +110,21 @@ def _path_of(made: ev.Resolution) -> ev.ConflictedPath:
     )
 
 
-def decision_detail(row: ConflictRow, started_wall: float, cells: int) -> list[Line]:
-    """Return who decided what about a path, and when."""
+def decision_detail(
+    row: ConflictRow, started_wall: float, cells: int, refusal: Refusal | None = None
+) -> list[Line]:
+    """Return who decided what about a path, and when; ``refusal`` is why that stays so."""
     assert row.decided is not None
-    assert isinstance(row.decided.event, ev.ConflictResolved)
-    made = row.decided.event.resolution
+    made = row.decided.resolution
     whose = {"ours": row.ours, "theirs": row.theirs, "both": f"{row.ours}, then {row.theirs}"}
     text = f"{made.choice}: {whose[made.choice]}" if made.choice in whose else str(made.choice)
     facts = [
         ("decided", text),
-        ("by", f"the {row.decided.event.by}"),
+        ("by", f"the {row.decided.by}"),
         ("at", wall_clock(started_wall, row.decided.at)),
         ("where", _where(row).text.removeprefix("at ")),
         ("holds", "wherever the same versions meet again in this run"),
+        ("undo", "u decides it again" if refusal is None else f"{refusal.reason}; {refusal.hint}"),
     ]
     lines: list[Line] = [(Span(safe(row.path.path), "strong"),)]
     for name, value in facts:
@@ -134,9 +142,15 @@ def conflict_columns(glyphs: Callable[[], Glyphs]) -> list[Column[ConflictRow]]:
     return [
         Column("STATE", 11, 100, lambda r: _state(glyphs(), r)),
         Column("PATH", 0, 95, lambda r: Span(safe(r.path.path), "strong"), is_path=True),
-        Column("KIND", 13, 50, lambda r: Span(safe(r.path.kind), "muted")),
-        Column("OURS × THEIRS", 24, 80, lambda r: Span(safe(f"{r.ours} × {r.theirs}"), "text")),
-        Column("WHERE", 16, 60, _where),
+        Column("KIND", 13, 50, lambda r: Span(safe(r.path.kind), "muted"), grows=True),
+        Column(
+            "OURS × THEIRS",
+            24,
+            80,
+            lambda r: Span(safe(f"{r.ours} × {r.theirs}"), "text"),
+            grows=True,
+        ),
+        Column("WHERE", 16, 60, _where, grows=True),
     ]
 
 

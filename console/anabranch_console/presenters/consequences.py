@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from anabranch.core import wording
 from anabranch.core.ids import FINAL_POINT, StreamId
@@ -12,6 +12,7 @@ from anabranch.core.model.locks import Entry, Violation, shown
 from anabranch.core.model.state import State
 from anabranch.core.views.forecasts import granted_by_revoking, skipped_without
 from anabranch.core.views.projections import is_plain_folder
+from anabranch.core.views.reviews import review_as_text, review_of
 from anabranch.core.views.streams import comes_back_with
 from anabranch.core.views.waiting import Wait, called_waits_for, keeps_waiting
 from anabranch.engine.handler_book import Handler
@@ -19,6 +20,9 @@ from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters.conflict_lines import ConflictRow
 from anabranch_console.presenters.stream_row import elapsed
 from anabranch_console.presenters.wording import clock, safe
+
+if TYPE_CHECKING:
+    from anabranch.engine.differences import StreamDifference
 
 _LABEL_CELLS = 9
 _READABLE_CELLS = 64
@@ -107,7 +111,7 @@ def of_retrying_handler(
 
 def of_stopping_the_run(state: State) -> Consequences:
     """Return what stopping the whole run would do."""
-    running = [str(s.id) for s in state.streams.values() if s.is_active]
+    running = [str(p.id) for p in state.plan.streams if state.streams[p.id].is_active]
     waiting = len(state.streams) - state.counts.ended - len(running)
     return Consequences(
         "Stop the whole run?",
@@ -121,6 +125,21 @@ def of_stopping_the_run(state: State) -> Consequences:
             _line("undo", f"anabranch resume {state.run}"),
         ),
         "Stop run",
+    )
+
+
+def of_closing(state: State) -> Consequences:
+    """Return what closing an open run would do."""
+    left = [str(p.id) for p in state.plan.streams if not state.streams[p.id].has_ended]
+    waits = f"{len(left)} that have not ended: {wording.listing(left, 4)}" if left else "nobody"
+    return Consequences(
+        "Close the open run?",
+        (
+            _line("waits", f"for {waits}"),
+            _line("then", "it converges: its result can be approved"),
+            _line("undo", "a stream that is added opens it for that stream"),
+        ),
+        "Close run",
     )
 
 
@@ -178,10 +197,56 @@ def of_deciding(row: ConflictRow, choice: str) -> Consequences:
             _line("takes", takes[choice]),
             _line("drops", drops[choice]),
             _line("then", f"{halts} starts" if halts else f"{row.point} merges"),
-            _line("undo", "none: nothing of this conflict is left to decide"),
+            _line("undo", f"u, until {halts or 'a stream'} has started from it, or it is approved"),
         ),
         "Take it",
     )
+
+
+def of_reopening(row: ConflictRow) -> Consequences:
+    """Return what deciding about a settled path once more would do."""
+    made = row.decided
+    choice = made.resolution.choice if made else ""
+    return Consequences(
+        f"Decide {safe(row.path.path)} again?",
+        (
+            _line("was", f"{choice}, by the {made.by if made else 'operator'}"),
+            _line("then", f"{row.point} is merged anew without it, and waits for a decision"),
+            _line("undo", "decide it as it was"),
+        ),
+        "Decide again",
+    )
+
+
+def of_taking(state: State, seen: StreamDifference) -> Consequences:
+    """Return what taking a result would do, just as it is shown."""
+    found, plan = seen.found, state.stream_plan(seen.stream)
+    checks = [p for p in plan.points if state.point_plan(p).verify]
+    files = wording.counted(len(found.files), "file")
+    lines = [
+        _line("takes", f"attempt {seen.attempt}, {seen.commit[:10]}"),
+        _line("changes", f"{files}, +{found.added} -{found.removed}"),
+        _line("then", f"it comes to {wording.listing([str(p) for p in plan.points], 3)}"),
+    ]
+    if checks:
+        lines.append(_line("checked", f"verify of {wording.listing([str(p) for p in checks], 2)}"))
+    notes = len(review_of(state, seen.stream).notes)
+    if notes:
+        lines.append(_line("notes", f"{wording.counted(notes, 'note')} will not be sent"))
+    lines.append(_line("undo", "it can be handed back until it is merged"))
+    return Consequences(f"Take the work of {seen.stream}?", tuple(lines), "Take it")
+
+
+def of_handing_work_back(state: State, seen: StreamDifference, note: str) -> Consequences:
+    """Return what handing a result back would do, with the very words that are sent."""
+    notes = tuple(noted.note for noted in review_of(state, seen.stream).notes)
+    says = review_as_text(note, notes).split("\n")
+    lines = [
+        _line("from", f"attempt {seen.attempt}, {seen.commit[:10]}: it goes on from there"),
+        _line("keeps", "that result, by a ref"),
+        *(_line("says" if not number else "", text) for number, text in enumerate(says)),
+    ]
+    return Consequences(f"Hand the work of {seen.stream} back?", tuple(lines), "Hand it back")
 
 
 def of_revoking(state: State, entry: Entry, now: float) -> Consequences:

@@ -13,7 +13,16 @@ from anabranch.core.json_values import text_in, text_of
 from anabranch.core.model.locks import shown
 from anabranch_console.presenters.amounts import amounts_text
 
-WARNINGS = (ev.LockWithdrawn, ev.LockExpired, ev.LeaseDoubted, ev.ResourcesExceeded, ev.MessageDied)
+WARNINGS = (
+    ev.LockWithdrawn,
+    ev.LockExpired,
+    ev.LeaseDoubted,
+    ev.DiskUseChanged,
+    ev.ResourcesExceeded,
+    ev.MessageDied,
+    ev.QuestionAsked,
+    ev.PromptFound,
+)
 ERRORS = (ev.LockViolated, ev.DeadlockDetected)
 _SHORT = 120
 
@@ -29,12 +38,31 @@ def _to(event: ev.MessageSent) -> str:
 
 
 def _said(event: ev.MessageSent) -> str:
-    body = event.body if isinstance(event.body, str) else text_of(event.body)
+    found = event.body
+    if isinstance(found, dict) and isinstance(found.get("text"), str):
+        found = found["text"]
+    body = found if isinstance(found, str) else text_of(found)
     return f"{_to(event)}: {body[:_SHORT]}"
+
+
+def is_of_guardian(event: ev.Event) -> bool:
+    """Say whether a message is one that the guardian sent."""
+    body = event.body if isinstance(event, ev.MessageSent) and not event.stream else None
+    return isinstance(body, dict) and "diagnosis" in body
+
+
+def _asked(event: ev.QuestionAsked) -> str:
+    choices = f" ({wording.listing(list(event.choices))})" if event.choices else ""
+    return f"{event.question[:_SHORT]}{choices}"
 
 
 def _load(event: ev.MachineLoadChanged) -> str:
     return event.shortage or f"{event.memory_available_mb:.0f} MB of memory are free"
+
+
+def _disk(event: ev.DiskUseChanged) -> str:
+    used = wording.disk_size(event.used_bytes)
+    return event.shortage or f"{used} are used; streams start again"
 
 
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
@@ -57,7 +85,14 @@ DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.MessageAcknowledged: lambda e: f"message {e.message}",
     ev.MessageDied: lambda e: f"{wording.listing([str(m) for m in e.messages])}: {e.reason}",
     ev.MessageRequeued: lambda e: f"message {e.message} to {wording.listing(list(e.to))}",
+    ev.QuestionAsked: _asked,
+    ev.QuestionAnswered: lambda e: e.answer[:_SHORT],
+    ev.QuestionWithdrawn: lambda e: e.reason,
+    ev.PromptFound: lambda e: e.text[:_SHORT],
+    ev.InputRequested: lambda e: e.text[:_SHORT],
+    ev.InputSent: lambda e: f"{e.verdict}: {e.evidence}",
     ev.MachineMeasured: lambda e: amounts_text(e.capacity),
+    ev.DiskUseChanged: _disk,
     ev.MachineLoadChanged: _load,
     ev.ResourcesGranted: lambda e: amounts_text(e.amounts),
     ev.ResourcesQueued: lambda e: amounts_text(e.amounts),

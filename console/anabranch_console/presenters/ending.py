@@ -5,6 +5,7 @@ from __future__ import annotations
 from anabranch.core import wording
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import RunPhase, State
+from anabranch.core.views.adoption import adoptable
 from anabranch.core.views.conflicts import open_conflicts
 from anabranch.core.views.projections import is_plain_folder, run_state
 from anabranch_console.glyphs import Glyphs
@@ -29,6 +30,10 @@ def ending_lines(state: State, glyphs: Glyphs, cells: int) -> list[Line]:
     if state.phase is RunPhase.NEEDS_OPERATOR:
         if open_conflicts(state):
             here = (Span("6", "key"), Span(" shows both sides and settles it here", "text"))
+            lines.append(_as_many_as_fit([here, report], cells))
+            return lines
+        if adoptable(state):
+            here = (Span("8 T", "key"), Span(" shows the attempts and adopts one here", "text"))
             lines.append(_as_many_as_fit([here, report], cells))
             return lines
         lines += [(Span(piece, "text"),) for piece in wrap(safe(state.hint), cells)]
@@ -73,9 +78,9 @@ def _next_steps(state: State) -> list[Line]:
         return [(Span(safe(approval.message), "state.succeeded"),)]
     if approval.message:
         asks = "asks about that" if approval.kind == "sensitive" else "tries it again"
-        return [(Span("A", "key"), Span(f" {asks}", "text"))]
+        return [(Span("x A", "key"), Span(f" {asks}", "text"))]
     where = "folder" if is_plain_folder(state) else "branch"
-    return [(Span("A", "key"), Span(f" brings it to your {where}", "text"))]
+    return [(Span("x A", "key"), Span(f" brings it to your {where}", "text"))]
 
 
 def _as_many_as_fit(steps: list[Line], cells: int) -> Line:

@@ -10,6 +10,7 @@ from anabranch.core import events as ev
 from anabranch.core import wording
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import State
+from anabranch.core.views.included import included_in_words
 from anabranch.core.views.streams import exit_in_words
 from anabranch.core.wording import conflicting
 from anabranch_console.glyphs import Glyphs
@@ -17,10 +18,13 @@ from anabranch_console.lines import Line, Span, fit
 from anabranch_console.presenters import (
     conflict_events,
     coordination_events,
+    copy_events,
     guardian_events,
     handler_events,
+    queue_events,
+    review_events,
 )
-from anabranch_console.presenters.wording import safe, wall_clock
+from anabranch_console.presenters.wording import ports_in_words, safe, wall_clock
 
 
 class EventWords(NamedTuple):
@@ -33,10 +37,12 @@ class EventWords(NamedTuple):
 
 
 _GOOD = (
+    ev.ServiceReady,
     ev.StreamSucceeded,
     ev.ConvergenceMerged,
     ev.RunConverged,
     ev.RunApproved,
+    *review_events.GOOD,
 )
 _WARNINGS = (
     ev.RetryScheduled,
@@ -50,14 +56,18 @@ _WARNINGS = (
     ev.StreamLost,
     ev.StreamBlocked,
     ev.AttemptFailed,
+    ev.StreamCopied,
+    ev.CopyTookOver,
     ev.ConvergenceDeparted,
     ev.RunStopRequested,
     ev.RunStopped,
     ev.ApprovalRefused,
     ev.RunNeedsOperator,
+    ev.AdoptionAsked,
     *coordination_events.WARNINGS,
     *conflict_events.WARNINGS,
     *guardian_events.WARNINGS,
+    *review_events.WARNINGS,
 )
 _ERRORS = (
     ev.StreamFailed,
@@ -71,8 +81,16 @@ _ERRORS = (
 )
 
 
+LEVELS = ("routine", "info", "good", "warning", "error")
+"""How much events matter, the least first; what is routine is shown to whoever asks for it."""
+
+_ROUTINE = (ev.StreamHeartbeat, ev.LeaseRenewed, ev.MachineLoadChanged)
+
+
 def level_of(event: ev.Event) -> str:
-    """Return how much an event matters: info, good, warning or error."""
+    """Return how much an event matters, one of :data:`LEVELS`."""
+    if isinstance(event, _ROUTINE):
+        return "routine"
     if isinstance(event, _ERRORS):
         return "error"
     if isinstance(event, _WARNINGS):
@@ -89,9 +107,14 @@ def event_words(event: ev.Event) -> EventWords:
     subject = getattr(event, "stream", None) or getattr(event, "point", None)
     if not subject:
         subject = "operator" if isinstance(event, ev.CallEvent) else "run"
+    if coordination_events.is_of_guardian(event):
+        subject = "guardian"
     detail = _DETAILS.get(type(event), _plain_detail)(event)
     kind = ev.wire_name(type(event).__name__).replace("_", " ")
     return EventWords(level_of(event), safe(str(subject)), kind, safe(detail))
+
+
+_TYPE_STYLES = {"info": "text", "routine": "muted"}
 
 
 def event_line(state: State, record: ev.Recorded, glyphs: Glyphs, subject_cells: int) -> Line:
@@ -103,7 +126,7 @@ def event_line(state: State, record: ev.Recorded, glyphs: Glyphs, subject_cells:
         Span(f" {glyphs.level(words.level)} ", style),
         Span(fit(words.subject, subject_cells), "strong"),
         Span(" "),
-        Span(fit(words.type, 21), style if words.level != "info" else "text"),
+        Span(fit(words.type, 21), _TYPE_STYLES.get(words.level, style)),
         Span(" "),
         Span(words.detail, "muted"),
     )
@@ -136,8 +159,23 @@ def _exited(event: ev.StreamExited) -> str:
     return ", ".join([words, *extras])
 
 
-def _in_slot(event: ev.StreamAdmitted) -> str:
-    return f", in slot {event.slot}" if event.slot else ""
+def _admitted(event: ev.StreamAdmitted) -> str:
+    where = f", in slot {event.slot}" if event.slot else ""
+    if event.takes_over:
+        return f"attempt {event.attempt} goes on in the workspace of {event.takes_over}{where}"
+    return f"attempt {event.attempt} gets a workspace{where}"
+
+
+def _prepared(event: ev.WorkspacePrepared) -> str:
+    place = f"…/{'/'.join(PurePath(event.path).parts[-2:])}"
+    whose = f", which was that of {event.taken_from}" if event.taken_from else ""
+    return f"{place}{whose}" + (f"; ports {ports_in_words(event.ports)}" if event.ports else "")
+
+
+def _taken_along(event: ev.BaseCaptured) -> tuple[str, ...]:
+    if not event.included.files:
+        return ()
+    return (f"ignored files in each workspace: {included_in_words(event.included)}",)
 
 
 def _captured(event: ev.ResultCaptured | ev.PartialCaptured) -> str:
@@ -159,12 +197,15 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     **conflict_events.DETAILS,
     **guardian_events.DETAILS,
     **handler_events.DETAILS,
+    **copy_events.DETAILS,
+    **queue_events.DETAILS,
+    **review_events.DETAILS,
     ev.RunStarted: lambda e: (
         f"{e.plan.name}: {wording.counted(len(e.plan.streams), 'stream')}, "
         f"{e.plan.max_parallel} at a time"
     ),
     ev.BaseCaptured: lambda e: "; ".join(
-        (f"{e.commit[:10]} on {(e.branch or 'no branch')}", *e.warnings)
+        (f"{e.commit[:10]} on {(e.branch or 'no branch')}", *_taken_along(e), *e.warnings)
     ),
     ev.RunConverged: lambda e: f"the result stands on {e.branch}" if e.branch else "no changes",
     ev.OverheadExceeded: lambda e: e.reason,
@@ -179,10 +220,17 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.StreamQueued: lambda e: (
         f"attempt {e.attempt}{f', waits for {e.window}' if e.window else ''}"
     ),
-    ev.StreamAdmitted: lambda e: f"attempt {e.attempt} gets a workspace{_in_slot(e)}",
-    ev.WorkspacePrepared: lambda e: f"…/{'/'.join(PurePath(e.path).parts[-2:])}",
+    ev.StreamAdmitted: _admitted,
+    ev.WorkspacePrepared: _prepared,
+    ev.StreamAdded: lambda e: e.plan.command_text,
+    ev.StreamReworded: lambda e: e.plan.command_text,
+    ev.SetupStarted: lambda e: f"setting its workspace up, attempt {e.attempt}",
+    ev.SetupFinished: lambda e: e.failure or f"set up in {wording.length(e.seconds, 1)}",
+    ev.TeardownRequested: lambda e: f"attempt {e.attempt}",
+    ev.TeardownFinished: lambda e: e.failure or f"torn down in {wording.length(e.seconds, 1)}",
     ev.StreamStarted: lambda e: f"pid {e.pid}, attempt {e.attempt}",
     ev.StreamExited: _exited,
+    ev.ServiceReady: lambda e: e.evidence,
     ev.OutputCut: lambda e: wording.flood(e.left_out_bytes),
     ev.StreamHeld: lambda e: f"held: {e.reason}",
     ev.StreamLetGo: lambda e: "there is room on the disk again",

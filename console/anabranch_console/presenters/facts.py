@@ -11,9 +11,14 @@ from anabranch.core import wording
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.plan import StreamPlan
+from anabranch.core.views.attention import attention_of
 from anabranch.core.views.conflicts import foreseen_with
+from anabranch.core.views.copies import copy_of, since_in_words
+from anabranch.core.views.fusion import fused_groups
+from anabranch.core.views.included import included_in_words
 from anabranch.core.views.memory import overrun_in_words
 from anabranch.core.views.projections import evidence_for
+from anabranch.core.views.services import restarts_of
 from anabranch.core.views.waiting import (
     Wait,
     in_words,
@@ -24,8 +29,9 @@ from anabranch.core.views.waiting import (
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import handler_words
 from anabranch_console.presenters.amounts import amounts_text
+from anabranch_console.presenters.attention_lines import evidence, style_of
 from anabranch_console.presenters.stream_row import elapsed
-from anabranch_console.presenters.wording import clock, safe
+from anabranch_console.presenters.wording import clock, ports_in_words, safe
 
 if TYPE_CHECKING:
     from anabranch.engine.handlers import HandlerTally
@@ -65,6 +71,7 @@ def _facts(
 ) -> list[tuple[str, str, str]]:
     style = f"state.{stream.public_state}"
     facts = [("why", safe(reason_for(state, stream)), style)]
+    facts += _attention_facts(state, stream, now)
     facts += [("waits", safe(words), "level.warning") for words in _waits(state, stream, now)]
     facts += [
         ("keeps", safe(words), "level.warning") for words in _kept_waiting(state, stream, now)
@@ -77,12 +84,27 @@ def _facts(
     if others:
         words = f"would conflict with {wording.listing(others, 3)}; 6 shows both sides"
         facts.append(("radar", safe(words), "level.warning"))
+    facts += _copy_facts(state, stream, now)
     facts += _memory_facts(state, stream)
+    if vitals is not None and vitals.attempt == stream.attempt and vitals.disk_bytes is not None:
+        held = f"{wording.disk_size(vitals.disk_bytes)} of its workspace's own"
+        facts.append(("disk", held, "text"))
     facts.append(("time", _time(stream, now), "text"))
-    facts += _work_facts(stream)
+    facts += _work_facts(state, stream)
+    facts += _fusion_facts(state, stream)
     facts += [("warning", safe(text), "level.warning") for text in stream.warnings[:3]]
     facts += [("kept", safe(ref), "text") for ref in (*stream.partial, *stream.rescue)[-3:]]
     return facts
+
+
+def _attention_facts(state: State, stream: Stream, now: float) -> list[tuple[str, str, str]]:
+    """Say so if it needs a person, or nobody has looked at what became of it."""
+    found = attention_of(state, stream.id)
+    if found.needs_you:
+        return [("needs you", evidence(found, now), style_of(found))]
+    if found.state == "waiting" and stream.has_ended:
+        return [("waits", evidence(found, now).removeprefix("waits for "), "text")]
+    return [("look", "nobody has looked at it yet", "muted")] if found.state == "done" else []
 
 
 def _waits(state: State, stream: Stream, now: float) -> list[str]:
@@ -114,6 +136,11 @@ def _handler_facts(stream: Stream, tally: HandlerTally) -> list[tuple[str, str, 
     if stream.phase is Phase.RUNNING:
         facts.append(("pace", handler_words.pace_in_words(tally), "text"))
     return facts
+
+
+def _copy_facts(state: State, stream: Stream, now: float) -> list[tuple[str, str, str]]:
+    copy = copy_of(state, stream)
+    return [] if copy is None else [("copy", safe(since_in_words(copy, now)), "level.warning")]
 
 
 def _memory_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
@@ -185,21 +212,27 @@ def _graph_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
     return facts
 
 
+_CLOCK_FROM_SECONDS = 60.0
+"""From there on the time beside it is read as a clock, so this is too."""
+
+
 def _time(stream: Stream, now: float) -> str:
     spent = stream.spent
     current = max(now - stream.since, 0.0)
     phase = {
         Phase.PREPARING: "preparing",
         Phase.STARTING: "starting",
+        Phase.SETTING_UP: "setting_up",
         Phase.RUNNING: "working",
         Phase.STOPPING: "working",
         Phase.CAPTURING: "capturing",
     }.get(stream.phase)
     parts = []
-    for name in ("preparing", "starting", "working", "capturing"):
+    for name in ("preparing", "starting", "setting_up", "working", "capturing"):
         seconds = getattr(spent, name) + (current if name == phase else 0.0)
         if seconds >= 0.5:
-            parts.append(f"{name} {wording.length(seconds, 1)}")
+            took = wording.length(seconds, 1) if seconds < _CLOCK_FROM_SECONDS else clock(seconds)
+            parts.append(f"{name.replace('_', ' ')} {took}")
     total = elapsed(stream, now)
     text = ", ".join(parts)
     if total is None:
@@ -207,17 +240,55 @@ def _time(stream: Stream, now: float) -> str:
     return f"{clock(total)}  {text}".rstrip()
 
 
-def _work_facts(stream: Stream) -> list[tuple[str, str, str]]:
+def _work_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
     facts = []
     if stream.retries:
         facts.append(("retries", str(stream.retries), "state.recovering"))
     if stream.result:
         files = wording.counted(stream.result.files_changed, "file")
         facts.append(("commit", f"{stream.result.commit[:10]}  {files}", "text"))
+    if stream.is_ready:
+        facts.append(
+            ("ready", f"since {clock(stream.serving.at)}: {safe(stream.serving.evidence)}", "text")
+        )
+    if restarts := state.stream_plan(stream.id).is_service and restarts_of(stream):
+        facts.append(("restarts", str(restarts), "state.recovering"))
+    if stream.ports and stream.is_active:
+        facts.append(("ports", ports_in_words(stream.ports), "text"))
     if stream.workspace:
         facts.append(("workspace", safe(stream.workspace.path), "text"))
+        facts += _included_facts(state, stream)
     if stream.log:
         facts.append(("log", safe(PurePath(stream.log).name), "text"))
+    return facts
+
+
+def _included_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
+    """Return what a stream's workspace began with besides what git has."""
+    included = state.base.included if state.base else None
+    is_own = state.stream_plan(stream.id).workspace != "shared"
+    if included is None or not included.files or not is_own:
+        return []
+    return [("included", safe(included_in_words(included)), "text")]
+
+
+def _fusion_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
+    """Return whose workspace a stream has, who has its own now, and how far it lags behind."""
+    members = next((g for g in fused_groups(state) if any(m.stream == stream.id for m in g)), ())
+    place = next((n for n, m in enumerate(members) if m.stream == stream.id), None)
+    if place is None:
+        return []
+    facts, own = [], members[place]
+    if stream.goes_on_from:
+        facts.append(("goes on", f"in the workspace of {safe(stream.goes_on_from)}", "text"))
+    if place + 1 < len(members):
+        gone = f"went on to {safe(members[place + 1].stream)}; its work is kept"
+        facts.append(("workspace", gone, "text"))
+    if own.behind:
+        files = wording.counted(own.files_behind, "file")
+        facts.append(("behind", f"{wording.counted(own.behind, 'stream')}, {files}", "text"))
+    if not own.stands:
+        facts.append(("stale", "what builds on it holds an earlier result", "level.warning"))
     return facts
 
 
@@ -241,6 +312,8 @@ def plan_lines(state: State, stream: Stream, cells: int) -> list[Line]:
         ("workspace", plan.workspace),
         ("terminal", "yes" if plan.tty else "no"),
     ]
+    if plan.is_service:
+        facts += [("kind", "service"), ("restart", plan.restart.replace("_", " "))]
     if plan.after_seconds:
         facts.append(("after", f"{clock(plan.after_seconds)} after what it needs"))
     if plan.at:

@@ -101,7 +101,7 @@ def _rung(stream: Stream) -> str:
 def guardian_columns(look: Callable[[], GuardianLook]) -> list[Column[Stream]]:
     """Return the columns of the guardian's rows."""
     return [
-        Column("STREAM", 16, 100, lambda s: _name(look(), s)),
+        Column("STREAM", 16, 100, lambda s: _name(look(), s), grows=True),
         Column("DIAGNOSIS", 14, 90, lambda s: _diagnosis(look(), s)),
         Column("LADDER", 12, 85, lambda s: _ladder(look(), s)),
         Column("NEXT IN", 8, 80, lambda s: _next_in(look(), s), "right"),

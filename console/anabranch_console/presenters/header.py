@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import State
+from anabranch.core.views.outlook import Rest
 from anabranch.core.views.overhead import dearest, is_too_much
 from anabranch.core.views.projections import run_state
-from anabranch.core.wording import counted, instant
+from anabranch.core.views.rest import awaits_more
+from anabranch.core.wording import counted, instant, length
+from anabranch_console.attentions import Sum
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
+from anabranch_console.presenters.attention_lines import sum_line
 from anabranch_console.presenters.point_lines import has_merged
 from anabranch_console.presenters.stream_row import URGENCY, StreamRow
 from anabranch_console.presenters.wording import clock, safe
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from anabranch.engine.source import Hosting, Overhead
 
 BAR_CELLS = 10
+NOT_HOSTED: tuple[str, ...] = ("not hosted, x H hosts it here", "not hosted, x H", "not hosted")
 RUN_WORDS = {"needs_operator": "needs you"}
 
 
@@ -33,16 +38,20 @@ def header_line(
     cells: int,
     *,
     is_halted: bool = False,
+    rest: Rest | None = None,
+    attention: Sum | None = None,
 ) -> Line:
     """Return the header, fitted to ``cells``: what matters least gives way first.
 
-    ``is_halted`` says that something keeps the engine from going on.
+    ``is_halted`` says that something keeps the engine from going on; ``rest`` is how long the run
+    is expected to take still, ``attention`` how many streams need whoever looks.
     """
     left = [
         Part(20, (_product(glyphs, "anabranch"), _product(glyphs, ""))),
         Part(70, ((Span(safe(state.plan.name), "strong"),),)),
         Part(10, ((Span(state.run, "muted"),),)),
-        Part(100, (_run(state, hosting, glyphs),)),
+        Part(100, _run(state, hosting, glyphs)),
+        Part(95, sum_line(attention or Sum(), glyphs)),
     ]
     counts = counts_line(rows, glyphs, has_words=True), counts_line(rows, glyphs, has_words=False)
     bar_between = (Span("│", "faint"),)
@@ -50,13 +59,15 @@ def header_line(
     right = [
         Part(22, _convergence(state, glyphs)),
         Part(60, ((Span(clock(_elapsed(state, now)), "text"),),)),
+        Part(25, ((),) if is_halted else _rest(state, rest, hosting)),
         Part(24, _overhead(overhead)),
         Part(8, _decisions(overhead)),
         Part(40, _failures(state)),
         Part(90, _hosting(state, hosting, is_halted=is_halted)),
+        Part(85, _narrowed(state)),
     ]
     fitted = fit_parts([*left, *middle, *right], cells - 2, gap=2)
-    line = bar(fitted[:5], fitted[5:], cells - 2)
+    line = bar(fitted[:6], fitted[6:], cells - 2)
     return (Span(" "), *line, Span(" "))
 
 
@@ -72,6 +83,9 @@ def counts_line(rows: list[StreamRow], glyphs: Glyphs, *, has_words: bool) -> Li
     return tuple(spans)
 
 
+LEAST_GUESSED_SECONDS = 2.0
+"""Nobody is told that a run is about to end where that is no more than a guess."""
+
 _COUNT_ORDER = (
     "running",
     "starting",
@@ -82,6 +96,8 @@ _COUNT_ORDER = (
 
 def run_words(state: State, hosting: Hosting = "here") -> tuple[str, str]:
     """Return the run's state and the words for it."""
+    if hosting == "nobody" and awaits_more(state):
+        return "waiting", "open"
     is_stopping = state.phase == "stopping" and hosting != "nobody"
     name = "stopping" if is_stopping else run_state(state, is_hosted=hosting != "nobody")
     return name, RUN_WORDS.get(name, name)
@@ -90,32 +106,68 @@ def run_words(state: State, hosting: Hosting = "here") -> tuple[str, str]:
 def _hosting(state: State, hosting: Hosting, *, is_halted: bool) -> tuple[Line, ...]:
     """Say so if the engine is not here, or does not go on: it is asked where it is, if it is."""
     if is_halted:
-        wordings = (
+        wordings: tuple[str, ...] = (
             ("nothing goes on",) if hosting == "here" else ("host does not answer", "no answer")
         )
         return tuple((Span(words, "badge.warning"),) for words in wordings)
     if hosting == "here" or (state.has_ended and hosting == "nobody"):
         return ((),)
-    wordings = ("hosted elsewhere", "elsewhere") if hosting == "elsewhere" else ("not hosted",)
+    wordings = ("hosted elsewhere", "elsewhere") if hosting == "elsewhere" else NOT_HOSTED
     return tuple((Span(words, "badge.warning"),) for words in wordings)
+
+
+def _narrowed(state: State) -> tuple[Line, ...]:
+    """Say so if the guardian lets fewer streams run at a time than the plan does."""
+    to = state.guardian.narrowed_to
+    if to is None or state.has_ended or to >= state.plan.max_parallel:
+        return ((),)
+    words = "one" if to == 1 else str(to)
+    wordings = (f"guardian: {words} at a time", f"{words} at a time")
+    return tuple((Span(text, "badge.warning"),) for text in wordings)
 
 
 def _product(glyphs: Glyphs, name: str) -> Line:
     return (Span(f"{glyphs.product} {name}".rstrip(), "accent"),)
 
 
-def _run(state: State, hosting: Hosting, glyphs: Glyphs) -> Line:
+def _run(state: State, hosting: Hosting, glyphs: Glyphs) -> tuple[Line, ...]:
     name, words = run_words(state, hosting)
-    return (Span(f"{glyphs.state(name)} {words}", f"state.{name}"),)
+    if _is_idle(state) and name == "running":
+        hints = (", n adds, x C closes", ", n adds") if state.streams else (", n adds",)
+        sign = Span(f"{glyphs.state('waiting')} open", "state.waiting")
+        return tuple((sign, Span(hint, "muted")) for hint in hints)
+    line: Line = (Span(f"{glyphs.state(name)} {words}", f"state.{name}"),)
+    if state.plan.is_open and name == "running":
+        line += (Span(", open", "muted"),)
+    return (line,)
+
+
+def _is_idle(state: State) -> bool:
+    """Return whether an open run has nobody at work."""
+    return state.plan.is_open and not state.counts.active and not state.ready
 
 
 def _elapsed(state: State, now: float) -> float:
     return state.ended_at if state.ended_at is not None else now
 
 
+def _rest(state: State, rest: Rest | None, hosting: Hosting) -> tuple[Line, ...]:
+    """Say how much longer a run that goes on is expected to take, and whether that is a guess."""
+    if rest is None or run_words(state, hosting)[0] != "running" or _is_idle(state):
+        return ((),)
+    if rest.is_guessed and rest.seconds < LEAST_GUESSED_SECONDS:
+        return ((),)
+    seconds = length(rest.seconds)
+    whole, short = f"about {seconds} left", f"~{seconds} left"
+    if not rest.is_guessed:
+        return ((Span(whole, "text"),), (Span(short, "text"),))
+    guessed = Span(", guessed", "muted")
+    return ((Span(whole, "muted"), guessed), (Span(short, "muted"), guessed))
+
+
 def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
     point = state.points[FINAL_POINT]
-    expected = len(state.plan.streams)
+    expected = len(state.topology.jobs)
     is_merged = has_merged(point)
     arrived = len(point.merged) if is_merged else len(point.arrived)
     gone = len(point.departed)

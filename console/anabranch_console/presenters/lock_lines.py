@@ -100,7 +100,7 @@ def lock_columns(look: Callable[[], LockLook]) -> list[Column[Entry]]:
     return [
         Column("LOCK", 0, 100, lambda e: Span(safe(e.path), "strong"), is_path=True),
         Column("MODE", 5, 70, _mode),
-        Column("HOLDER", 16, 90, lambda e: _holders(look(), e)),
+        Column("HOLDER", 16, 90, lambda e: _holders(look(), e), grows=True),
         Column("FENCE", 5, 55, _fence, "right"),
         Column("HELD", 4, 60, held, "right"),
         Column("QUEUE", 5, 80, lambda e: _queue(look(), e), "right"),

@@ -85,7 +85,7 @@ def message_columns(look: Callable[[], MessageLook]) -> list[Column[Message]]:
     return [
         Column("NO", 5, 45, lambda m: Span(str(m.id), "muted"), "right"),
         Column("STATE", 11, 100, lambda m: _state(look(), m)),
-        Column("FROM → TO", 22, 90, _from_to),
+        Column("FROM → TO", 22, 90, _from_to, grows=True),
         Column("AGE", 4, 60, lambda m: Span(wording.age(look().now - m.at), "text"), "right"),
         Column("MESSAGE", 0, 95, _said),
     ]

@@ -7,6 +7,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.views.accounting import worked_seconds
 from anabranch.core.views.outlook import NOT_BEGUN, place_in_queue, urgency
+from anabranch.core.views.queues import place_in_slot_queue, queue_in_words
 from anabranch.core.views.waiting import Wait, in_words
 from anabranch_console.lines import Line, Span, hang
 from anabranch_console.presenters.plan_look import LEAST_SLACK, PlanLook
@@ -61,7 +62,9 @@ def _of_stream(look: PlanLook, name: StreamId, cells: int) -> list[Line]:
     lines += _fact("why", safe(shortened(stream.reason)), cells) if stream.has_ended else []
     lines += _when(look, name, cells)
     lines += _fact("takes", _takes(look, name), cells)
+    lines += _usual(look, name, cells)
     lines += _waits(look, name, cells)
+    lines += _queue(look, name, cells)
     lines += _graph(look, name, cells)
     return [*lines, *_urgency(look, name, cells)]
 
@@ -108,6 +111,18 @@ def _takes(look: PlanLook, name: StreamId) -> str:
     return f"{estimate}; {took} {wording.duration(worked)}"
 
 
+def _usual(look: PlanLook, name: StreamId, cells: int) -> list[Line]:
+    """Say what is usual and what is unusually long, where enough was learned, and if it is that."""
+    plan, stream = look.state.stream_plan(name), look.stream(name)
+    if plan.usual_seconds is None or plan.long_seconds is None:
+        return []
+    usual, long = (wording.length(s, 1) for s in (plan.usual_seconds, plan.long_seconds))
+    text = f"p50 {usual}, p95 {long}, of {wording.counted(plan.estimate_runs, 'run')}"
+    if stream.has_ended or worked_seconds(stream, look.now) <= plan.long_seconds:
+        return _fact("usually", text, cells, "muted")
+    return _fact("usually", f"{text}: longer than that", cells, "level.warning")
+
+
 def _waits(look: PlanLook, name: StreamId, cells: int) -> list[Line]:
     by_thing: dict[tuple[str, str], list[Wait]] = {}
     for wait in look.waits(name):
@@ -120,6 +135,15 @@ def _waits(look: PlanLook, name: StreamId, cells: int) -> list[Line]:
     if len(by_thing) > _MOST_WAITS:
         lines += _fact("", f"and {len(by_thing) - _MOST_WAITS} more", cells, "muted")
     return lines
+
+
+def _queue(look: PlanLook, name: StreamId, cells: int) -> list[Line]:
+    """Return in whose queue a stream waits, and why there."""
+    found = place_in_slot_queue(look.state, name)
+    if found is None:
+        return []
+    words = f"{queue_in_words(look.state, name)}: {found[2].reason}"
+    return _fact("queue", safe(words), cells)
 
 
 def _still(look: PlanLook, name: StreamId, waits: list[Wait]) -> str:

@@ -44,8 +44,8 @@ class Shape(NamedTuple):
 
 
 def shape_of(state: State, now: float) -> Shape:
-    """Return the graph at a moment; of a run that is told to stop nothing is expected."""
-    found = outlook(state, now) if state.stop_reason is None else None
+    """Return the graph at a moment."""
+    found = outlook(state, now)
     if found is not None:
         critical = found.critical
     else:
@@ -98,11 +98,14 @@ class PlanLook:
         return name in self._critical
 
     def takes(self, name: StreamId) -> float:
-        """Return the seconds that a stream is estimated to take; those it took once it is over."""
-        stream = self.stream(name)
-        if stream.has_ended and stream.first_started_at is not None:
-            return worked_seconds(stream, self.now)
-        return self.state.stream_plan(name).estimate_seconds
+        """Return the seconds that a stream is estimated to take, or has taken if that is more.
+
+        Of one that is over those that it took.
+        """
+        stream, estimate = self.stream(name), self.state.stream_plan(name).estimate_seconds
+        worked = worked_seconds(stream, self.now)
+        has_run = stream.has_ended and stream.first_started_at is not None
+        return worked if has_run else max(estimate, worked)
 
     def is_guessed(self, name: StreamId) -> bool:
         """Return whether nobody has ever seen how long a stream takes."""

@@ -141,10 +141,12 @@ _STYLES = {
 def plugin_columns(look: Callable[[], PluginLook]) -> list[Column[PluginRow]]:
     """Return the columns of the pane."""
     return [
-        Column("STRATEGY", 16, 100, lambda r: Span(safe(r.strategy or r.plugin), "strong")),
+        Column(
+            "STRATEGY", 16, 100, lambda r: Span(safe(r.strategy or r.plugin), "strong"), grows=True
+        ),
         Column("KIND", 12, 90, lambda r: Span(r.kind or "plugin", "muted")),
         Column("STATE", 10, 95, lambda r: _standing(look(), r)),
-        Column("PLUGIN", 18, 60, lambda r: Span(safe(r.plugin), "muted")),
+        Column("PLUGIN", 18, 60, lambda r: Span(safe(r.plugin), "muted"), grows=True),
         Column("CALLS", 6, 80, lambda r: _calls(look(), r), "right"),
         Column("TIME", 8, 70, lambda r: _time(look(), r), "right"),
         Column("FAULTS", 6, 75, lambda r: _faults(look(), r), "right"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anabranch.core import wording
 from anabranch.core.ids import FINAL_POINT, StreamId
@@ -16,6 +16,7 @@ from anabranch.core.views.waiting import reason_for
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters.grid_columns import Column
+from anabranch_console.presenters.race_lines import Counts, race_lines
 from anabranch_console.presenters.wording import safe
 
 _LABEL_CELLS = 11
@@ -37,6 +38,7 @@ class PointLook:
     state: State
     now: float
     glyphs: Glyphs = UNICODE
+    counts: Counts = field(default_factory=dict)
 
 
 def point_rows(state: State) -> list[Point]:
@@ -60,7 +62,7 @@ def missing_at(state: State, point: Point) -> list[StreamId]:
 def point_columns(look: Callable[[], PointLook]) -> list[Column[Point]]:
     """Return the columns of the points."""
     return [
-        Column("POINT", 16, 100, lambda p: Span(safe(p.id), "strong")),
+        Column("POINT", 16, 100, lambda p: Span(safe(p.id), "strong"), grows=True),
         Column("TYPE", 12, 80, lambda p: Span(safe(look().state.point_plan(p.id).type))),
         Column("STATE", 10, 95, lambda p: _state(p)),
         Column("ARRIVED", 8, 90, lambda p: _arrived(look(), p), "right"),
@@ -120,9 +122,13 @@ def point_detail(look: PointLook, point: Point | None, cells: int) -> list[Line]
             lines += _fact("stands", f"{result}, until it has merged again", cells)
     for warning in point.warnings:
         lines += _fact("look at", warning, cells, "level.warning")
-    lines += [(), (Span("Who meets here", "title"),)]
-    for stream_id in participants(look.state, point.id):
-        lines += _participant(look, point, stream_id, cells)
+    if plan.adopts_one:
+        lines += [(), (Span("Who races here", "title"),)]
+        lines += race_lines(look.state, point.id, look.now, look.counts, look.glyphs, cells)
+    else:
+        lines += [(), (Span("Who meets here", "title"),)]
+        for stream_id in participants(look.state, point.id):
+            lines += _participant(look, point, stream_id, cells)
     if point.conflicts:
         lines += [(), (Span("Conflicts", "title"),)]
         for conflict in point.conflicts:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from anabranch.core import wording
 from anabranch.core.ids import StreamId
-from anabranch.core.views.overhead import dearest
-from anabranch.core.views.width import WidthStep
+from anabranch.core.views.width import LEAST_RETURN, WidthStep, brings
 from anabranch_console.lines import Line, Span, hang
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.pressure_look import (
@@ -20,18 +20,23 @@ from anabranch_console.presenters.pressure_look import (
 from anabranch_console.presenters.spark_lines import SHOWN_SECONDS, seconds_a_cell
 from anabranch_console.presenters.wording import NOTHING, clock, memory, percent, safe, shortened
 
+if TYPE_CHECKING:
+    from anabranch.engine.source import Overhead
+
 LINE = "line"
 """The column of lines."""
 _LABEL_CELLS = 12
 _MOST_STEPS = 100
 _MOST_BAR_CELLS = 24
 _MIB = 2**20
+LEAST_SECONDS = 0.05
+"""What coordination has spent less on is not named."""
 
 
 def pressure_columns(look: Callable[[], PressureLook]) -> list[Column[PressureRow]]:
     """Return the columns of the pane."""
     return [
-        Column("WHAT", 18, 100, lambda r: _what(look(), r)),
+        Column("WHAT", 18, 100, lambda r: _what(look(), r), grows=True),
         Column("NOW", 9, 95, lambda r: _now(look(), r), "right"),
         Column("MEMORY", 6, 70, lambda r: _memory(look(), r), "right"),
         Column("MOST", 9, 60, lambda r: _most(look(), r), "right"),
@@ -200,6 +205,10 @@ def _widths(look: PressureLook, cells: int) -> list[Line]:
         lines += _sentence(f"the plan says {planned}; it does not follow the machine", cells)
     elif not look.steps:
         lines += _sentence("it follows the machine, and has not changed", cells)
+    more = brings(state)
+    if more is not None:
+        grows = "" if more >= LEAST_RETURN else "; so it does not grow"
+        lines += _sentence(f"one more is learned to bring {more:.0%} of one alone{grows}", cells)
     for step in reversed(look.steps[-_MOST_STEPS:]):
         lines += hang((Span(f"{clock(step.at)}  ", "muted"), Span(_step(step), "text")), cells)
     return lines
@@ -222,23 +231,34 @@ def _so_far(look: PressureLook, cells: int) -> list[Line]:
         speedup = NOTHING if figures.speedup is None else f"{figures.speedup:.1f}x"
         lines += _fact("speed-up", f"{speedup} against one after the other", cells)
     if look.overhead is not None:
-        text, by_category = f"{look.overhead.share:.1%}", look.overhead.by_category
-        most = _dearest(by_category)
-        lines += _fact("overhead", f"{text}{most}", cells)
-        latency = look.overhead.latency
-        if latency is not None:
-            text = f"nearly all within {wording.instant(latency.p99_seconds)}"
-            lines += _fact("decisions", text, cells)
+        lines += _overhead(look.overhead, cells)
     style = "level.warning" if effects.failed else "text"
     lines += _fact("failures", f"{effects.failed} of {effects.all} effects", cells, style)
+    if look.broken is not None:
+        lines += _integrity(look.broken, cells)
     return lines
 
 
-def _dearest(by_category: Mapping[str, float]) -> str:
-    if not any(by_category.values()):
-        return ""
-    name, seconds = dearest(by_category)
-    return f", most of it {name}: {wording.duration(seconds)}"
+def _overhead(overhead: Overhead, cells: int) -> list[Line]:
+    """Return what coordination has cost, by what it was spent on, and how long decisions took."""
+    lines = _fact("overhead", f"{overhead.share:.1%} of all time spent", cells)
+    spent = sum(overhead.by_category.values()) + overhead.work_seconds
+    for name, seconds in sorted(overhead.by_category.items(), key=lambda part: -part[1]):
+        if seconds >= LEAST_SECONDS:
+            text = f"{seconds / spent:.1%}, {wording.duration(seconds)}"
+            lines += _fact(f" {name}", text, cells, "muted")
+    if overhead.latency is not None:
+        usual, most = overhead.latency.p50_seconds, overhead.latency.p99_seconds
+        text = f"{wording.instant(usual)} each, nearly all within {wording.instant(most)}"
+        lines += _fact("decisions", text, cells)
+    return lines
+
+
+def _integrity(broken: Sequence[str], cells: int) -> list[Line]:
+    """Say whether all that must hold of the state does."""
+    if not broken:
+        return _fact("state", "whole: every promise holds", cells)
+    return _fact("state", f"not whole: {safe(wording.clauses(broken, 2))}", cells, "level.error")
 
 
 def _share_of(value: float | None) -> str:

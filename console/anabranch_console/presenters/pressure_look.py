@@ -168,6 +168,7 @@ class PressureLook:
         overhead: what coordination has cost.
         tokens: how the jobserver stands, None if that is not known.
         lent: how many tokens each stream has.
+        broken: the promises that the state breaks, None if that is not looked at.
     """
 
     def __init__(
@@ -182,11 +183,13 @@ class PressureLook:
         overhead: Overhead | None = None,
         tokens: Ledger | None = None,
         lent: Mapping[StreamId, int] | None = None,
+        broken: tuple[str, ...] | None = None,
     ) -> None:
         self.state, self.now, self.is_past = state, now, is_past
         self.measured, self.vitals = measured or Measured(), vitals or {}
         self.figures, self.overhead = figures, overhead
         self.tokens, self.lent = tokens, lent or {}
+        self.broken = broken
         self.glyphs, self.cells = self.measured.glyphs, self.measured.cells
         self.steps = width_steps(state)
 

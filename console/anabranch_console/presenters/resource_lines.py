@@ -85,8 +85,8 @@ def claim_text(claim: Claim) -> str:
 def claim_columns(look: Callable[[], ResourceLook]) -> list[Column[Claim]]:
     """Return the columns of the claims."""
     return [
-        Column("STREAM", 16, 100, lambda c: _stream(look(), c)),
-        Column("CLAIM", 12, 90, lambda c: _claim(look(), c)),
+        Column("STREAM", 16, 100, lambda c: _stream(look(), c), grows=True),
+        Column("CLAIM", 12, 90, lambda c: _claim(look(), c), grows=True),
         Column("CORES", 6, 80, lambda c: _granted(c, CPU), "right"),
         Column("USED", 5, 75, lambda c: _used(look(), c, CPU), "right"),
         Column("MEMORY", 6, 70, lambda c: _granted(c, MEMORY), "right"),

@@ -6,6 +6,7 @@ processor time moved by a thousandth is not painted again.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,10 @@ from anabranch.core import wording
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
+from anabranch.core.views.accounting import worked_seconds
+from anabranch.core.views.attention import Attention
 from anabranch.core.views.conflicts import foreseen_with
+from anabranch.core.views.copies import copy_of, since_in_words
 from anabranch.core.views.projections import files_changed_by
 from anabranch.core.views.waiting import called_waits, in_short, reason_for
 from anabranch.core.wording import listing
@@ -26,13 +30,18 @@ if TYPE_CHECKING:
 
 _MEBIBYTE = 2**20
 
+LOUD = ("blocked", "conflict")
+"""What is said of a stream instead of its state: that it runs is not what matters of it."""
+
 URGENCY = (
     "failed",
     "quarantined",
     "stalled",
     "recovering",
     "running",
+    "ready",
     "starting",
+    "setting_up",
     "queued",
     "waiting",
     "stopped",
@@ -47,6 +56,8 @@ class StreamRow:
     """What the table shows of a stream. Times are whole seconds, memory is whole mebibytes.
 
     ``files`` may be wrong while ``files_are_estimated``: git has not counted them yet.
+    ``progress`` is how far it is, in percent, as it says or as its handlers are.
+    ``attention`` is how it stands towards whoever looks (:mod:`anabranch.core.views.attention`).
     """
 
     id: StreamId
@@ -59,13 +70,19 @@ class StreamRow:
     cpu: int | None = None
     memory_bytes: int | None = None
     elapsed_seconds: int | None = None
+    disk_bytes: int | None = None
     is_active: bool = False
     is_kept_waiting: bool = False
     files_are_estimated: bool = False
+    attention: str = ""
+    needs_you: bool = False
+    progress: int | None = None
 
     @property
     def urgency(self) -> int:
-        """Where its state stands among those that want attention, 0 first."""
+        """Where it stands among those that want attention, those that need a person first."""
+        if self.attention in LOUD:
+            return -1
         return URGENCY.index(self.state) if self.state in URGENCY else len(URGENCY)
 
 
@@ -75,6 +92,7 @@ def stream_row(
     vitals: Vitals | None,
     now: float,
     tally: HandlerTally | None = None,
+    attention: Attention | None = None,
 ) -> StreamRow:
     """Return the row of one stream at run time ``now``; ``tally`` is of its handlers."""
     current = vitals if _is_current(stream, vitals) else None
@@ -87,16 +105,39 @@ def stream_row(
         position=state.topology.position[stream.id],
         state=stream.public_state,
         attempt=stream.attempt,
-        now=what_now(state, stream, current, now, tally),
+        now=_in_conflict(stream, attention) or what_now(state, stream, current, now, tally),
         age_seconds=None if live is None else _whole(live.progress_age_seconds),
         files=counted or None,
         files_are_estimated=is_estimate,
         cpu=None if live is None or live.cpu_percent is None else round(live.cpu_percent),
         memory_bytes=live.memory_bytes // _MEBIBYTE * _MEBIBYTE if live else None,
+        disk_bytes=current.disk_bytes if current else None,
         elapsed_seconds=_whole(elapsed(stream, now)),
         is_active=stream.is_active,
         is_kept_waiting=stream.is_active and bool(called_waits(state, stream.id)),
+        attention=attention.state if attention else "",
+        needs_you=attention is not None and attention.needs_you,
+        progress=_progress(stream, tally),
     )
+
+
+def _in_conflict(stream: Stream, attention: Attention | None) -> str:
+    """Return what a conflict is about that a stream is in, or waits for a decision about."""
+    if attention is None or not (stream.has_ended or attention.state == "conflict"):
+        return ""
+    return safe(attention.why) if attention.state in ("conflict", "waiting") else ""
+
+
+def _progress(stream: Stream, tally: HandlerTally | None) -> int | None:
+    """Return how far a stream is that runs, in percent."""
+    if stream.phase is not Phase.RUNNING:
+        return None
+    if tally is not None:
+        return (
+            round(100 * tally.ended / tally.total) if tally.is_total_known and tally.total else None
+        )
+    said = stream.liveness.progress
+    return None if said is None else round(100 * min(max(said, 0.0), 1.0))
 
 
 def what_now(
@@ -113,6 +154,9 @@ def what_now(
     foreseen.
     """
     said = _said(state, stream, vitals, now, tally)
+    copy = copy_of(state, stream)
+    if copy is not None and not stream.has_ended:
+        said = f"{safe(since_in_words(copy, now))}; {said}"
     if not len(state.foreseen) or stream.has_ended or called_waits(state, stream.id):
         return said
     others = [str(other) for other in foreseen_with(state, stream.id)]
@@ -133,12 +177,29 @@ def _said(
     if stream.phase is Phase.RUNNING and status:
         progress = stream.liveness.progress
         return status if progress is None else f"{status} {progress:.0%}"
-    if stream.phase is Phase.RUNNING and vitals is not None and vitals.last_line:
-        return safe(vitals.last_line)
+    last = _meant_for_people(vitals.last_line) if vitals is not None else ""
+    if stream.phase is Phase.RUNNING and last:
+        return safe(last)
+    if stream.phase is Phase.SETTING_UP:
+        return f"setting up: {safe(last)}" if last else safe(stream.reason)
     reason = safe(reason_for(state, stream))
     if stream.phase is Phase.FAILED and vitals is not None and vitals.last_line:
         return f"{reason}: {safe(vitals.last_line)}"
     return f"{reason}{_until(state, stream)}"
+
+
+def _meant_for_people(line: str) -> str:
+    """Return the message of a line of JSON, nothing of an answer of our own to a call."""
+    if not (line.startswith("{") and line.endswith("}")):
+        return line
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if "ok" in found and "i" in found:
+        return ""
+    said = found.get("message", found.get("msg"))
+    return said if isinstance(said, str) and said.strip() else line
 
 
 def _until(state: State, stream: Stream) -> str:
@@ -149,11 +210,8 @@ def _until(state: State, stream: Stream) -> str:
 
 
 def elapsed(stream: Stream, now: float) -> float | None:
-    """Return the seconds from its first start to its end or until ``now``."""
-    if stream.first_started_at is None:
-        return None
-    ended_at = stream.since if stream.ended_at is None else stream.ended_at
-    return max((ended_at if stream.has_ended else now) - stream.first_started_at, 0.0)
+    """Return the seconds that its attempts have run, as the report counts them; None before."""
+    return None if stream.first_started_at is None else worked_seconds(stream, now)
 
 
 def _is_current(stream: Stream, vitals: Vitals | None) -> bool:

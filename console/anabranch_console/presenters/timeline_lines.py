@@ -28,6 +28,7 @@ _WAITS = {
 }
 _WORKS = {
     "workspace": "its workspace was prepared",
+    "setup": "its workspace was set up",
     "process": "its process was started",
     "result": "its work was kept",
 }
@@ -81,7 +82,7 @@ def stream_times(
         took = f"{instant(length) if length < 60 else clock(length)}{goes_on}"
         took = took if length > 0 else ""
         label = (Span(f"{begin}  ", "muted"), Span(f"{took:>14}  ", "text"))
-        lines += hang((*label, Span(_words(spell), _style(spell))), cells)
+        lines += hang((*label, Span(in_words(spell), _style(spell))), cells)
     return lines or [(Span("nothing is known of it yet", "muted"),)]
 
 
@@ -98,7 +99,8 @@ def _planned(state: State, stream: Stream, plan: Expected, now: float, cells: in
     return hang((Span("expected   ", "muted"), Span(text, "text")), cells)
 
 
-def _words(spell: Spell) -> str:
+def in_words(spell: Spell) -> str:
+    """Return what a stream did in a spell."""
     match spell.sort:
         case "wait":
             words = _WAITS[spell.kind]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from anabranch.hostile_text import escape_for_terminal
 
@@ -43,6 +44,16 @@ def memory(count: int | None) -> str:
     if mebibytes < 1000:
         return f"{max(mebibytes, 1):.0f}M"
     return f"{mebibytes / 1024:.1f}G"
+
+
+def size(count: int) -> str:
+    """Return how large a file is, as ``108K``, ``310M`` or ``1.2G``."""
+    return f"{max(round(count / 2**10), 1)}K" if count < 2**20 else memory(count)
+
+
+def ports_in_words(ports: Mapping[str, int]) -> str:
+    """Return ports by their names: ``web 20112, db 20481``."""
+    return ", ".join(f"{name} {port}" for name, port in ports.items())
 
 
 def percent(value: float | None) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from textual.message import Message
 from textual.screen import Screen
 
-from anabranch.core.wording import counted
-from anabranch_console.panes.pane import Pane
+from anabranch.core.wording import counted, length
+from anabranch_console.panes.pane import MenuItem, Pane
 from anabranch_console.panes.streams import HOME, StreamsPane
-from anabranch_console.presenters.leaving import leaving_message, stopping_message
+from anabranch_console.presenters.leaving import about_leaving, leaving_message, stopping_message
 from anabranch_console.registry import Registry
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.dialogs import Choice, Choose
@@ -21,6 +21,13 @@ from anabranch_console.verbs import MOVES, Verb, VerbOwner, shown_keys
 from anabranch_console.widgets.command_bar import Purpose
 from anabranch_console.widgets.events_pane import EventsPane
 from anabranch_console.widgets.line_view import LineView
+
+OF_THE_RUN = (
+    MenuItem("approve", "A", detail="the whole run"),
+    MenuItem("host", "H", detail="what was left goes on"),
+    MenuItem("close", "C", detail="nothing more is added"),
+)
+"""What the header and the banner name stands in every menu, whichever pane is shown."""
 
 if TYPE_CHECKING:
     from anabranch_console.screens.palette import Hit
@@ -44,9 +51,9 @@ class ThemeChosen(Message):
 class Leaving(Message):
     """The console is to close."""
 
-    def __init__(self, message: str, wants_stop: bool) -> None:
+    def __init__(self, message: str, wants_stop: bool, next_run: str | None = None) -> None:
         super().__init__()
-        self.message, self.wants_stop = message, wants_stop
+        self.message, self.wants_stop, self.next_run = message, wants_stop, next_run
 
 
 class RunFront(Protocol):
@@ -97,9 +104,13 @@ class Anywhere(VerbOwner):
         self._screen = screen
         self._model, self._steering = screen.model, screen.steering
 
-    def go_to(self, pane: str) -> None:
-        """Show a pane."""
+    def go_to(self, pane: str, wanted: str = "") -> None:
+        """Show a pane, and of it what passes a filter if one is given; ``/`` is the empty one."""
         self._screen.go_to(pane)
+        if wanted:
+            shown = self._screen.pane
+            text = wanted.removeprefix("/").strip()
+            shown.call_after_refresh(shown.apply_filter, "" if text == "/" else text)
 
     def completions(self) -> Mapping[str, Iterable[str]]:
         return {"themes": [name for name, _ in self._screen.themes]}
@@ -208,6 +219,8 @@ class Anywhere(VerbOwner):
             screen.travel.live()
         elif pane.step_back():
             return
+        elif isinstance(focused := screen.widget.focused, EventsPane) and focused.filter.text:
+            focused.apply_filter("")
         elif screen.widget.focused is not pane.grid or screen.widget.has_class("-drawer"):
             screen.widget.remove_class("-drawer")
             pane.grid.focus()
@@ -218,15 +231,22 @@ class Anywhere(VerbOwner):
         elif screen.home.listed.marked:
             screen.home.unmark("")
 
+    def events(self, argument: str) -> None:
+        """Filter the events, or go to them."""
+        pane = self._screen.widget.query_one(EventsPane)
+        if argument:
+            pane.apply_filter(argument.removeprefix("/"))
+        else:
+            pane.focus()
+
     def copy_selection(self, argument: str) -> None:
         """Copy the text that was selected with the mouse."""
         text = self._screen.widget.get_selected_text()
         if text:
-            self._screen.widget.app.copy_to_clipboard(text)
-            self._steering.tell("info", f"copied {counted(len(text), 'character')}")
+            self._steering.copy(text, counted(len(text), "character"))
         else:
-            hint = "nothing is selected: drag to select, y copies ids, q quits"
-            self._steering.tell("info", hint)
+            hint = "nothing is selected: drag selects, shift-drag past the console"
+            self._steering.tell("info", f"{hint}; y copies ids, logs and patches; q quits")
 
     # --- leaving ---------------------------------------------------------------------------------
 
@@ -241,17 +261,18 @@ class Anywhere(VerbOwner):
     def quit(self, argument: str) -> None:
         """Leave; ask what becomes of the streams where they are run from here."""
         state, hosting = self._model.live_state, self._model.source.hosting
-        if hosting != "here" or not state.counts.active:
+        if hosting != "here" or not state.counts.at_work:
             self._leave(leaving_message(state, hosting))
             return
+        grace = length(state.plan.stop_grace_seconds, 1)
         choices = [
             Choice("leave", "l", "Leave them running", "the console closes, they go on"),
-            Choice("stop", "s", "Stop them all", "gracefully; their work is kept"),
+            Choice("stop", "s", "Stop them all", f"TERM, {grace}, KILL; their work is kept"),
             Choice("cancel", "c", "Cancel", "stay here"),
         ]
-        is_one = state.counts.active == 1
-        title = f"{counted(state.counts.active, 'stream')} {'is' if is_one else 'are'} running"
-        self._steering.choose(title, choices, self._leave_or_stop)
+        is_one = state.counts.at_work == 1
+        title = f"{counted(state.counts.at_work, 'stream')} {'is' if is_one else 'are'} running"
+        self._steering.choose(title, choices, self._leave_or_stop, about=about_leaving(state))
 
     def _leave_or_stop(self, choice: str) -> None:
         state = self._model.live_state
@@ -277,6 +298,7 @@ class Anywhere(VerbOwner):
             ("shift+tab",),
             lambda self, _: self._screen.widget.focus_previous(),
         ),
+        Verb("events", "Go to the events, or filter them", ("J",), events, args="[/FILTER]"),
         Verb("back", "Back: close, clear, return", ("escape",), back),
         Verb("copy-selection", "Copy the selected text", ("ctrl+c",), copy_selection),
         Verb("repaint", "Paint the screen again", ("ctrl+l",), repaint),
@@ -334,19 +356,18 @@ class EveryTable(VerbOwner):
         return None if self._screen.pane.grid.rows else "nothing is chosen"
 
     def filter(self, argument: str) -> None:
-        """Filter the rows, or have the filter typed."""
-        if argument:
+        """Filter the rows, or have the filter typed; that of the events if they have the focus."""
+        focused = self._screen.widget.focused
+        if not argument and isinstance(focused, EventsPane):
+            self._steering.ask_in_bar(focused.filter.text, Purpose.EVENTS)
+        elif argument:
             self._screen.pane.apply_filter(argument)
         else:
             self._steering.ask_in_bar(self._screen.pane.filter.text, Purpose.FILTER)
 
     def menu(self, argument: str) -> None:
         """Ask which of the things is to be done that can be done with what is chosen."""
-        pane, screen = self._screen.pane, self._screen
-        items = {item.verb: item for item in pane.menu()}
-        if not items:
-            self._steering.tell("info", pane.nothing_to_do)
-            return
+        pane, screen, items = self._screen.pane, self._screen, self._items()
         choices = [
             Choice(
                 item.verb,
@@ -365,8 +386,23 @@ class EveryTable(VerbOwner):
             chosen,
         )
 
+    def _items(self) -> dict[str, MenuItem]:
+        """Return what can be done here, by verb: with what is chosen, then with the run."""
+        items = {item.verb: item for item in self._screen.pane.menu()}
+        taken = {item.key for item in items.values()}
+        return items | {
+            item.verb: item
+            for item in OF_THE_RUN
+            if not {item.verb, item.key} & {*items, *taken}
+            and not self._screen.why_not(item.verb, "")
+        }
+
+    def nothing_to_do(self, argument: str) -> str | None:
+        """Say so if the menu would be empty."""
+        return None if self._items() else self._screen.pane.nothing_to_do
+
     verbs = (
         Verb("open", "Open the details", ("enter",), open, nothing_chosen, footer="Open"),
         Verb("filter", "Filter the rows", ("slash",), filter, args="[FILTER]", footer="Filter"),
-        Verb("menu", "Actions…", ("x",), menu, footer="Actions"),
+        Verb("menu", "Actions…", ("x",), menu, nothing_to_do, footer="Actions"),
     )

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TypeVar
 
 from textual.await_complete import AwaitComplete
+from textual.events import Event, Key
 from textual.screen import ModalScreen
 
 from anabranch_console.containing import Contained
@@ -23,12 +24,27 @@ HOLD_OFF_SECONDS = 0.3
 class AskedOnce(Contained, ModalScreen[Answer]):
     """Every dialog, menu, help and palette."""
 
+    key = ""
+    """The last key that was pressed here."""
+
     _is_left = False
     _fresh_until = 0.0
+    _hold_off_seconds = 0.0
+
+    async def on_event(self, event: Event) -> None:
+        """Keep in mind which key it is that may leave it."""
+        if isinstance(event, Key):
+            self.key = event.key
+        await super().on_event(event)
 
     def hold_off(self, seconds: float) -> None:
         """Take no click and no enter for so long: it may be the second half of a doubled one."""
-        self._fresh_until = monotonic() + seconds
+        self._hold_off_seconds = seconds
+        self.freshen()
+
+    def freshen(self) -> None:
+        """Take none for as long again, as what it shows is something else now."""
+        self._fresh_until = monotonic() + self._hold_off_seconds
 
     @property
     def is_fresh(self) -> bool:

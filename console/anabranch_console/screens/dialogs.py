@@ -124,6 +124,7 @@ class Choose(Dialog):
         choices: what there is to choose.
         chosen: which one is preset; that is also what enter picks at once.
         preview: called with a choice whenever it is highlighted.
+        about: what there is to know, above the choices.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -139,8 +140,10 @@ class Choose(Dialog):
         choices: Sequence[Choice],
         chosen: str | None = None,
         preview: Callable[[str], None] | None = None,
+        about: Sequence[Line] = (),
     ) -> None:
         super().__init__(title, "enter choose  esc cancel")
+        self._about, self._above = about, 0
         self._choices = list(choices)
         self._index = next((i for i, c in enumerate(choices) if c.id == chosen), 0)
         self._first = 0
@@ -166,7 +169,16 @@ class Choose(Dialog):
                     Span(f"   {detail}" if detail else "", "muted"),
                 )
             )
-        self.show(self._around_chosen(lines))
+        above = self._lines_above()
+        self._above = len(above)
+        self.show([*above, *self._around_chosen(lines)])
+
+    def _lines_above(self) -> list[Line]:
+        """Return what there is to know, if there is room for it and for every choice."""
+        below = len(self._choices) + 1
+        if not self._about or self._most_lines < below + len(self._about):
+            return []
+        return [*self.readable(self._about, below), ()]
 
     def _around_chosen(self, lines: list[Line]) -> list[Line]:
         """Return the lines that there is room for, the highlighted one among them."""
@@ -207,8 +219,8 @@ class Choose(Dialog):
         offset = event.get_content_offset(self.body)
         if self.is_fresh or offset is None:
             return
-        if 0 <= offset.y < self.body.line_count:
-            self._take(self._choices[self._first + offset.y])
+        if self._above <= offset.y < self.body.line_count:
+            self._take(self._choices[self._first + offset.y - self._above])
 
     def _take(self, choice: Choice) -> None:
         if choice.why_not:

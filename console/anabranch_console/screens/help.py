@@ -24,13 +24,24 @@ _FILTER_HELP = (
 )
 
 
+_BEGINNERS = ("streams", "the chosen stream", "the run", "anywhere")
+"""What is looked for in the list of streams, in this order."""
+_MAKES_MORE = "growing"
+
+
 def help_lines(registry: Registry, first: str = "") -> list[Line]:
     """Return all verbs by where their keys work, then the filter language.
 
-    Those of the owner ``first`` stand at the top.
+    Those of the owner ``first`` stand at the top; at home what can be done with streams.
     """
     places = registry.places()
-    names = sorted(dict.fromkeys(places.values()), key=lambda name: name != places.get(first))
+    here = places.get(first)
+    order = _BEGINNERS if here == _BEGINNERS[0] else (here,)
+    names = sorted(
+        dict.fromkeys(places.values()),
+        key=lambda name: order.index(name) if name in order else len(order),
+    )
+    verbs = sorted(registry.known.values(), key=lambda known: known.owner != _MAKES_MORE)
     lines: list[Line] = []
     for name in names:
         lines += [(Span(name.capitalize(), "title"),)]
@@ -40,7 +51,7 @@ def help_lines(registry: Registry, first: str = "") -> list[Line]:
                 Span(fit(known.verb.title, 34), "text"),
                 Span(known.verb.usage, "muted"),
             )
-            for known in registry.known.values()
+            for known in verbs
             if known.where == name
         ]
         lines.append((Span(""),))

@@ -8,19 +8,18 @@ done is known to whoever does it: the panes, and the other owners of verbs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.content import Content
-from textual.events import DescendantFocus
+from textual.events import DescendantFocus, Key
 from textual.screen import Screen
 
-from anabranch.core.events import Recorded
 from anabranch.core.ids import StreamId
-from anabranch.core.wording import counted
+from anabranch_console.attending import Attending, Peeking
 from anabranch_console.built_in_verbs import (
     BUILT_IN,
     PANES,
@@ -31,14 +30,19 @@ from anabranch_console.built_in_verbs import (
 )
 from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.containing import Contained
+from anabranch_console.growing import Growing
 from anabranch_console.lines import Line, Span
+from anabranch_console.other_runs import OtherRuns
+from anabranch_console.panes.diff import DiffPane
 from anabranch_console.panes.handlers import HandlersPane
 from anabranch_console.panes.history import HistoryPane
 from anabranch_console.panes.log_verbs import LogVerbs
 from anabranch_console.panes.pane import Pane
 from anabranch_console.panes.plugin_pane import PLUGIN_PANE, PluginPane, known_of_plugins
 from anabranch_console.panes.stream_actions import StreamActions
+from anabranch_console.panes.stream_terminals import StreamTerminals
 from anabranch_console.panes.streams import HOME, StreamsPane
+from anabranch_console.places import places_of
 from anabranch_console.plugged import Plugged
 from anabranch_console.plugin_verbs import PluginVerbs
 from anabranch_console.presenters.ending import ending_lines
@@ -54,15 +58,17 @@ from anabranch_console.tallies import Tallies
 from anabranch_console.the_run import TheRun
 from anabranch_console.time_travel import Moment
 from anabranch_console.travel import Travel
+from anabranch_console.unbound import Unbound
 from anabranch_console.verbs import VerbOwner
 from anabranch_console.widgets.bars import Bar, Footer, ModeTabs
 from anabranch_console.widgets.command_bar import CommandBar, CommandRow, Purpose
-from anabranch_console.widgets.events_pane import EventsPane, Note
+from anabranch_console.widgets.events_pane import EventsPane, entries_of
 from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView, Looks, TextLines
 from anabranch_console.widgets.log_view import LogView
+from anabranch_console.widgets.titles import Titles
 
-_MADE_ALIKE: tuple[type[Pane[Any]], ...] = (*PANES, HandlersPane)
+_MADE_ALIKE: tuple[type[Pane[Any]], ...] = (*PANES, HandlersPane, DiffPane)
 _PANE_OF: dict[str, Callable[[RunModel, Steering], Pane[Any]]] = {
     pane.name_of: cast("Any", pane) for pane in _MADE_ALIKE
 }
@@ -76,6 +82,9 @@ class RunScreen(Contained, Screen[None]):
 
     themes: Sequence[tuple[str, str]] = ()
     """The names and titles of the themes there are; set by the app."""
+
+    arrived: Callable[[Pane[Any]], None] = staticmethod(lambda pane: None)
+    """Is told which pane is shown now; set by whoever remembers what was chosen there."""
 
     read_themes_again: Callable[[], None]
     """Takes up what changed in the user's own themes; set by the app."""
@@ -97,14 +106,19 @@ class RunScreen(Contained, Screen[None]):
         )
         self.steering.offer_to_host = TakingOver(model, self.steering, self.advance).offer
         self.home = StreamsPane(model, self.steering, self.plugged)
-        self.home.show_handlers = self._show_handlers
+        self.home.show_handlers = partial(self._show_of, HandlersPane.name_of)
+        self.home.show_changes = partial(self._show_of, DiffPane.name_of)
         self.panes: dict[str, Pane[Any]] = {HOME: self.home}
         self.mode = HOME
         self.travel = Travel(model, self.steering, self._chosen_moment, self.advance)
-        self.the_run = TheRun(model, self.steering, lambda: self.app.bell())
+        self.the_run = TheRun(model, self.steering)
         self._tallies = Tallies(model, self.steering)
+        self.attending = Attending(model, self.steering, self.home, self.action_verb)
+        self.home.looked_at = self.attending.looked_at
+        self._growing = Growing(self.model, self.steering, self.home.choose)
         self._owners = self._make_owners()
-        self._titles: dict[tuple[str, str], Line] = {}
+        self._unbound = Unbound(self.registry, self.steering)
+        self._titles = Titles()
         self._rows_seen, self._live_seen = self.plugged.rows, model.live_state
 
     def _make_bars(self) -> None:
@@ -130,9 +144,14 @@ class RunScreen(Contained, Screen[None]):
                 lambda: self.home.cursor,
             ),
             StreamActions(self.model, self.steering, self.home),
+            StreamTerminals(self.model, self.steering, self.home, self.post_message),
+            self._growing,
+            OtherRuns(self.model, self.steering),
             LogVerbs(self.steering, self._log_meant, self._show_log),
             self.travel,
             self.the_run,
+            self.attending,
+            Peeking(self.attending),
         ]
         return {owner.name_of: owner for owner in owners}
 
@@ -150,9 +169,9 @@ class RunScreen(Contained, Screen[None]):
         self.set_class(self.looks.glyphs.is_ascii, "-ascii")
         for known in self.registry.known.values():  # those of plugins: the others are bound above
             if known.verb.id not in BUILT_IN.known and known.verb.direct_keys:
-                self.app.bind(",".join(known.verb.direct_keys), f"screen.verb('{known.verb.id}')")
+                self.app.bind(",".join(known.verb.direct_keys), f"screen.key('{known.verb.id}')")
         self.home.details.show_tab("log")
-        self.set_title(self.events_pane, "title", (Span("Events", "title"),))
+        self._show_following()
         self.advance()
 
     def on_unmount(self) -> None:
@@ -211,7 +230,8 @@ class RunScreen(Contained, Screen[None]):
         pane.arrived()
 
     def _arrive(self) -> None:
-        self.pane.grid.focus()
+        self.pane.entrance.focus()
+        self.arrived(self.pane)
         self._update_pane()
         self.paint_footer()
 
@@ -224,11 +244,12 @@ class RunScreen(Contained, Screen[None]):
         here = self.pane.chosen_streams()
         return self.home.chosen_streams() if here is None else here
 
-    def _show_handlers(self, stream: StreamId) -> None:
-        pane = self.pane_of(HandlersPane.name_of)
-        if isinstance(pane, HandlersPane):
+    def _show_of(self, mode: str, stream: StreamId) -> None:
+        pane = self.pane_of(mode)
+        if isinstance(pane, HandlersPane | DiffPane):
             pane.show_those_of(stream)
-            self.go_to(HandlersPane.name_of)
+            self.attending.looked_at(stream)
+            self.go_to(mode)
 
     def _log_meant(self) -> LogView:
         """Return the log of the pane that is shown, or that of the chosen stream."""
@@ -259,12 +280,17 @@ class RunScreen(Contained, Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Let a key mean what it means in this pane, and in the log only what it means there."""
-        if action != "verb" or not parameters:
+        if action != "key" or not parameters:
             return super().check_action(action, parameters)
         known = self.registry[str(parameters[0])]
         if known.owner == LogVerbs.name_of:
             return isinstance(self.focused, LogView)
         return known.pane in ("", self.mode)
+
+    def action_key(self, verb: str) -> None:
+        """Do the verb of a key, unless that is the second half of one that left a question."""
+        if not self.steering.is_doubled(self.registry[verb].verb.direct_keys):
+            self.action_verb(verb)
 
     def action_verb(self, verb: str, argument: str = "") -> None:
         """Do a verb, or say why it cannot be done now; nothing while a question lies above."""
@@ -289,8 +315,8 @@ class RunScreen(Contained, Screen[None]):
 
     def completable(self) -> dict[str, Iterable[str]]:
         """Return what arguments of commands complete to."""
-        panes = {*_PANE_OF, *self.panes}
-        owners = [*self._owners.values(), *(self.pane_of(mode) for mode in panes)]
+        panes = [self.pane_of(mode) for mode in {*_PANE_OF, *self.panes}]
+        owners = [*self._owners.values(), *panes]
         return {name: known for owner in owners for name, known in owner.completions().items()}
 
     def _go_on(self, is_accepted: bool) -> None:
@@ -320,26 +346,17 @@ class RunScreen(Contained, Screen[None]):
             past = self.model.time.past
             self.events_pane.show_until(past.seq if past else None)
             self._paint_travel()
-        self._add_events(changes)
+        self.events_pane.state = self.model.state
+        self.events_pane.add(entries_of(changes, self.model.now))
         self.paint_header()
         self._paint_banner()
         self._paint_tabs()
         if self.pane.is_mounted:
             self.pane.apply(changes)
         self.the_run.apply(changes)
+        self.attending.apply(changes)
+        self._growing.apply(changes)
         self._tallies.apply(changes)
-
-    def _add_events(self, changes: Changes) -> None:
-        self.events_pane.state = self.model.state
-        entries: list[Recorded | Note] = []
-        if changes.missed:
-            missed = f"{counted(changes.missed, 'event')} came too fast to be shown"
-            entries.append(Note(self.model.now, "warning", missed))
-        if changes.problem:
-            problem = f"the engine does not answer: {changes.problem}"
-            entries.append(Note(self.model.now, "error", problem))
-        entries += changes.events
-        self.events_pane.add(entries)
 
     def _hear_plugins(self) -> None:
         """Show what plugins have said since, and what is wrong with one."""
@@ -368,6 +385,8 @@ class RunScreen(Contained, Screen[None]):
             self.looks.glyphs,
             self.size.width,
             is_halted=model.source.trouble is not None,
+            rest=model.rest,
+            attention=model.attentions.sum,
         )
         self.header.show([line])
 
@@ -400,42 +419,23 @@ class RunScreen(Contained, Screen[None]):
         self.travel_bar.show([line])
 
     def paint_footer(self) -> None:
-        """Name the keys of the place that has the focus."""
-        self.footer.show_verbs(self.registry.in_footer(self._places()))
-
-    def _places(self) -> Sequence[str]:
-        """Return whose keys work here, the most particular last but those that work anywhere."""
-        if isinstance(self.focused, LogView):
-            return (LogVerbs.name_of, Anywhere.name_of)
-        of_pane = {known.owner for known in self.registry.known.values() if known.pane == self.mode}
-        travel = (Travel.name_of,) if self.mode == HistoryPane.name_of else ()
-        own = [place for place in self.registry.places() if place in of_pane]
-        return (EveryTable.name_of, *own, *travel, Anywhere.name_of)
+        """Name the keys of the place that has the focus, those that can be used now."""
+        own = getattr(self.focused, "own_keys", ())
+        places = places_of(self.registry, self.mode, self.focused)
+        self.footer.show_verbs(self.registry.in_footer(places, own, self.why_not))
 
     def set_title(self, widget: LineView | Container, side: str, line: Line) -> None:
         """Set the title or subtitle in a panel's border, if it is another one."""
-        key = (widget.id or "", side)
-        if self._titles.get(key) == line:
-            return
-        self._titles[key] = line
-        content: Content | str = ""
-        if line:
-            palette, glyphs = self.looks.palette, self.looks.glyphs
-            parts = [(glyphs.presentable(t), str(palette.style(s))) for t, s in line if t]
-            content = Content.assemble(*parts)
-        if side == "title":
-            widget.border_title = content
-        else:
-            widget.border_subtitle = content
+        self._titles.put(widget, side, line, self.looks)
 
     def repaint_everything(self) -> None:
         """Paint all panes again, in new colours."""
-        self._titles.clear()
+        self._titles.forget()
         for view in self.query(LineView):
             view.refresh_everything()
         self._fit_bars()
         self._update_pane()
-        self.set_title(self.events_pane, "title", (Span("Events", "title"),))
+        self._show_following()
 
     # --- what happens to the parts ---------------------------------------------------------------
 
@@ -453,8 +453,8 @@ class RunScreen(Contained, Screen[None]):
 
     @on(EventsPane.Changed)
     def _show_following(self) -> None:
-        paused = () if self.events_pane.is_following else (Span("paused, end follows", "muted"),)
-        self.set_title(self.events_pane, "subtitle", paused)
+        for side, line in self.events_pane.titles().items():
+            self.set_title(self.events_pane, side, line)
 
     @on(Footer.Clicked)
     def _do_clicked(self, message: Footer.Clicked) -> None:
@@ -480,10 +480,18 @@ class RunScreen(Contained, Screen[None]):
             self.pane.apply_filter(text)
         elif purpose is Purpose.FIND:
             self._log_meant().find(text)
+        elif purpose is Purpose.EVENTS:
+            self.events_pane.apply_filter(text)
 
     def _close_bar(self, purpose: Purpose) -> None:
         self.bar.close()
-        (self._log_meant() if purpose is Purpose.FIND else self.pane.grid).focus()
+        places = {Purpose.FIND: self._log_meant(), Purpose.FILTER: self.pane.grid}
+        places[Purpose.EVENTS] = self.events_pane
+        places.get(purpose, self.pane.entrance).focus()
+
+    def on_key(self, event: Key) -> None:
+        if event.is_printable and event.key not in self.active_bindings:
+            self._unbound.pressed(event.key, event.character or "", self.mode)
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         self.paint_footer()

@@ -36,9 +36,13 @@ class Footer(Bar):
     def __init__(self) -> None:
         super().__init__(id="footer")
         self._zones: list[tuple[int, int, str]] = []
+        self._fitted: tuple[Sequence[Verb[Any]], int] = ((), 0)
 
     def show_verbs(self, verbs: Sequence[Verb[Any]]) -> None:
         """Show verbs, as many as fit."""
+        if self._fitted == (verbs, self.content_size.width):
+            return
+        self._fitted = (verbs, self.content_size.width)
         left = [v for v in verbs if v.id not in _RIGHT]
         right = sorted((v for v in verbs if v.id in _RIGHT), key=lambda v: _RIGHT.index(v.id))
         ordered = [*left, *right]

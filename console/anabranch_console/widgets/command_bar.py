@@ -28,6 +28,7 @@ class Purpose(StrEnum):
     COMMAND = ":"
     FILTER = "/"
     FIND = "find"
+    EVENTS = "events /"
 
 
 class _FirstCompletion(Suggester):
@@ -158,7 +159,8 @@ class CommandRow(Contained, Horizontal):
 
 _HINTS = {
     Purpose.COMMAND: "command: tab completes, enter does it, esc leaves",
-    Purpose.FILTER: "filter: text  !not  re:x  state:failed  cpu>50  age>2m",
+    Purpose.FILTER: "filter: text  !not  re:x  COLUMN:text  COLUMN>50  as state:failed  age>2m",
+    Purpose.EVENTS: "filter events: text  !not  level:warning  subject:api  type:lock",
     Purpose.FIND: "find in the log: text or re:x, then n and N",
 }
 

@@ -1,4 +1,8 @@
-"""The events of the run as they happen, with what the console itself has to say in between."""
+"""The events of the run as they happen, with what the console itself has to say in between.
+
+They can be filtered by text and by the keys ``level:`` (this much or more), ``subject:`` and
+``type:``. What is routine, as heartbeats are, is shown only where ``level:routine`` asks for it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,23 @@ from textual.strip import Strip
 from anabranch.core.events import Recorded
 from anabranch.core.ids import Seq
 from anabranch.core.model.state import State
-from anabranch_console.lines import Line, plain
-from anabranch_console.presenters.event_lines import event_line, note_line
+from anabranch.core.wording import counted
+from anabranch_console.lines import Line, Span, plain
+from anabranch_console.presenters.event_lines import (
+    LEVELS,
+    event_line,
+    event_words,
+    level_of,
+    note_line,
+)
+from anabranch_console.presenters.wording import safe
+from anabranch_console.run_model import Changes
+from anabranch_console.text_filter import TextFilter, compile_text_filter
 from anabranch_console.widgets.line_view import LineView
 
 ENTRIES_KEPT = 20_000
+_KEYS = ("level", "subject", "type")
+_ROUTINE = f"level:{LEVELS[0]}"
 
 
 class Note(NamedTuple):
@@ -25,16 +41,30 @@ class Note(NamedTuple):
     text: str
 
 
+def entries_of(changes: Changes, now: float) -> list[Recorded | Note]:
+    """Return what a pull brought as entries, with what the console has to say of it."""
+    entries: list[Recorded | Note] = []
+    if changes.missed:
+        missed = f"{counted(changes.missed, 'event')} came too fast to be shown"
+        entries.append(Note(now, "warning", missed))
+    if changes.problem:
+        problem = f"the engine does not answer: {changes.problem}"
+        entries.append(Note(now, "error", problem))
+    return [*entries, *changes.events]
+
+
 class EventsPane(LineView):
     """Shows events, one line each; follows the newest until somebody scrolls up."""
 
     class Changed(Message):
-        """Following has begun or ended."""
+        """Following has begun or ended, or another filter is used."""
 
     def __init__(self, state: State) -> None:
         super().__init__(id="events", classes="panel")
         self.state = state
         self.is_following = True
+        self.filter = TextFilter()
+        self._all: list[Recorded | Note] = []
         self._entries: list[Recorded | Note] = []
         self._strips: dict[int, Strip] = {}
         self._shown_count: int | None = None
@@ -61,7 +91,8 @@ class EventsPane(LineView):
         if not entries:
             return
         before = len(self._entries)
-        self._entries += entries
+        self._all += entries
+        self._entries += [entry for entry in entries if self._passes(entry)]
         dropped = self._drop_oldest()
         if self.is_following and (dropped or self.last_top != self.top):
             self.top = self.last_top
@@ -73,7 +104,43 @@ class EventsPane(LineView):
             for index in range(before, min(len(self._entries), self.top + self.visible_lines)):
                 self.refresh_index(index)
 
+    def apply_filter(self, text: str) -> None:
+        """Show the events that match; an empty text shows all but those that are routine."""
+        self.filter = compile_text_filter(text, _KEYS)
+        self._entries = [entry for entry in self._all if self._passes(entry)]
+        self._shown_count = None
+        self.is_following = True
+        self.top = self.last_top
+        self.refresh_everything()
+        self.post_message(self.Changed())
+
+    def titles(self) -> dict[str, Line]:
+        """Return the title of the pane, with its filter, and the subtitle."""
+        wanted, dot = self.filter, f" {self.looks.glyphs.separator} "
+        spans = [Span("Events", "title")]
+        if not wanted.is_empty:
+            spans += [Span(dot, "muted"), Span(f"/{safe(wanted.text)}", "accent")]
+        if wanted.problem:
+            spans.append(Span(f"{dot}{safe(wanted.problem)}", "level.warning"))
+        paused = () if self.is_following else (Span("paused, end follows", "muted"),)
+        return {"title": tuple(spans), "subtitle": paused}
+
+    def _passes(self, entry: Recorded | Note) -> bool:
+        if self.filter.is_empty:  # thousands may come at once
+            return isinstance(entry, Note) or level_of(entry.event) != LEVELS[0]
+        if isinstance(entry, Note):
+            level, subject, kind, detail = entry.level, "console", "", entry.text
+        else:
+            level, subject, kind, detail = event_words(entry.event)
+        if level == LEVELS[0] and _ROUTINE not in self.filter.text:
+            return False
+        cells = {"level": LEVELS[: LEVELS.index(level) + 1], "subject": (subject.lower(),)}
+        known = {**cells, "type": (kind,)}
+        return self.filter.matches(f"{subject} {kind} {detail}", known.__getitem__)
+
     def _drop_oldest(self) -> int:
+        if len(self._all) > ENTRIES_KEPT:
+            del self._all[: len(self._all) - ENTRIES_KEPT * 9 // 10]
         if len(self._entries) <= ENTRIES_KEPT:
             return 0
         dropped = len(self._entries) - ENTRIES_KEPT * 9 // 10

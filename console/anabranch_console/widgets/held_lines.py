@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from anabranch.engine.log_colours import Runs
+from anabranch.engine.log_times import Moment
+
 
 class HeldLines:
     """The last lines of a text, the whole of it unless it is said to begin later.
 
-    It is a :class:`~anabranch_console.widgets.log_view.Window`.
+    It is a :class:`~anabranch_console.log_texts.Window`.
     """
 
-    behind = 0
+    behind = place_percent = 0
+    is_far_behind = counts_lines = False
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -53,6 +57,15 @@ class HeldLines:
 
     def start_of(self, index: int) -> int:
         return index
+
+    def colours_of(self, index: int) -> Runs:
+        return ()
+
+    def spot_of(self, index: int) -> tuple[int, int]:
+        return 0, index
+
+    def moment_of(self, index: int) -> Moment | None:
+        return None
 
     def index_of(self, start: int) -> int | None:
         return start if start < len(self.lines) else None

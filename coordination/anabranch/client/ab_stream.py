@@ -142,6 +142,18 @@ def ask_until(verb: str, frame: Frame) -> bytes:
             request = posix.urandom(12).hex()
 
 
+def reply_to(verb: str, **values: object) -> "dict[str, Any] | None":
+    """Ask once, and return the reply as an object; None if no engine answers."""
+    import json
+
+    frame = {name: json.dumps(value) for name, value in values.items()}
+    try:
+        reply = json.loads(ask(verb, frame, posix.urandom(12).hex()))
+    except (Unreachable, OSError, ValueError):
+        return None
+    return reply if isinstance(reply, dict) else None
+
+
 # --- a command under a lock -----------------------------------------------------------------------
 
 
@@ -231,12 +243,26 @@ def fill_gaps() -> None:
             posix.open("/dev/null", posix.O_RDWR)
 
 
+def _of_an_agent(verb: str, *arguments: str) -> int:
+    hook = part("ab_hook")
+    if verb == "hook":
+        code: int = hook.main(list(arguments), reply_to)
+    else:
+        code = part("ab_agent").main(list(arguments), hook.settings(), hook.TRANSCRIPTS, reply_to)
+    return code
+
+
 def main(arguments: list[str]) -> int:
     """Do what a command line says and return the exit code."""
     words = part("ab_words")
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         say(words.USAGE.encode())
         return DONE if arguments else WRONG_USAGE
+    if arguments[0] in ("hook", "agent"):
+        return _of_an_agent(*arguments)
+    if arguments[-1] in ("-h", "--help") and len(arguments) == words.length_of(arguments[0]) + 1:
+        say(words.USAGE.encode())
+        return DONE
     line = words.Line(arguments[1:])
     try:
         verb, frame = words.frame_for(arguments[0], line)

@@ -22,10 +22,14 @@ usage: ab-stream COMMAND ...
   request NAME=AMOUNT ... [--wait SECONDS]              release NAME=AMOUNT ...
   arrive POINT [--state JSON] [--wait SECONDS]          withdraw TICKET
   checkpoint [LABEL] [--wait SECONDS]
+  ask QUESTION [--choice TEXT ...] [--wait SECONDS]     the operator answers
+  prompt TEXT | prompt --gone                           it waits at its terminal for a line
   restore [VERSION] [--checkpoint N] [--stream STREAM]
   register ID [--capability NAME ...] [--depends-on STREAM ...] [--wait SECONDS]
   leave [--failed] [REASON]
-  lock, request, arrive, checkpoint and register go on with a wait by --ticket TICKET
+  hook [--settings]         what a coding agent's hooks tell the run, as JSON on stdin
+  agent PROGRAM [OPTION ...] PROMPT                     become a coding agent tied to the run
+  lock, request, arrive, checkpoint, ask and register go on with a wait by --ticket TICKET
 
 exit: 0 done or granted, 1 refused, 75 still waiting, 69 no engine reachable, 2 usage
 With a COMMAND, lock waits 45 seconds unless told otherwise, and gives back the command's exit code.
@@ -175,6 +179,11 @@ def frame_for(verb: str, line: Line) -> "tuple[str, Frame]":
     return verb.replace(" ", "_"), frame
 
 
+def length_of(verb: str) -> int:
+    """Return of how many words the name of a command consists."""
+    return 2 if verb == "state" else 1
+
+
 def _heartbeat(line: Line) -> Made:
     status, info = line.option("--status"), line.option("--info")
     return {
@@ -287,6 +296,17 @@ def _checkpoint(line: Line) -> Made:
     return {**frame, "label": as_text(line.text("")) if line.words else None}
 
 
+def _ask(line: Line) -> Made:
+    choices, frame = line.options("--choice"), _waiting(line)
+    is_resumed = frame["ticket"] is not None and not line.words
+    question = None if is_resumed else as_text(line.text("the question"))
+    return {**frame, "question": question, "choices": as_list(choices) if choices else None}
+
+
+def _prompt(line: Line) -> Made:
+    return {"text": as_text("") if line.flag("--gone") else as_text(line.text("the text"))}
+
+
 def _restore(line: Line) -> Made:
     number, stream = line.number("--checkpoint"), line.option("--stream")
     return {
@@ -349,6 +369,8 @@ MAKERS: "dict[str, Callable[[Line], Made]]" = {
     "arrive": _arrive,
     "withdraw": _withdraw,
     "checkpoint": _checkpoint,
+    "ask": _ask,
+    "prompt": _prompt,
     "restore": _restore,
     "register": _register,
     "leave": _leave,

@@ -249,6 +249,30 @@ _COORDINATION = [
         },
     ),
     _tool(
+        "ask",
+        "Ask the operator",
+        "Ask the person who steers this run, when only a person can know or decide. Offer choices "
+        "where you can. You are shown as blocked until the answer is there; work on something else "
+        "meanwhile, and call again with the ticket.",
+        {
+            "question": _text("What you have to know, in a sentence or two.", maxLength=2000),
+            "choices": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "The answers to choose from; without them any text.",
+            },
+            "wait_seconds": WAIT,
+            "ticket": TICKET,
+        },
+    ),
+    _tool(
+        "prompt",
+        "Wait at your terminal",
+        "Say that you wait at your terminal for a line that a person types; without a text that "
+        "you do not any more. To ask something, call ask.",
+        {"text": _text("What you wait for, in a few words.", maxLength=200)},
+    ),
+    _tool(
         "register",
         "Join the run",
         "For the operator: let a stream that was started outside join the run.",
@@ -312,6 +336,13 @@ def _outcome_in_words(
         return _not_locked(path, reply, outcome)
     if outcome == "refused":
         return f"Refused: {reply.get('reason')}. {_sentence(reply.get('hint'))}"
+    if tool == "ask" and outcome == "waiting":
+        return (
+            "The operator has not answered yet. Work on something that does not depend on it, then "
+            f'call ask again with {{"ticket": "{reply.get("ticket")}", "wait_seconds": 45}}.'
+        )
+    if tool == "ask" and "answer" in reply:
+        return f"The operator answers: {reply['answer']}"
     if outcome in ("waiting", "queued"):
         return (
             f"Not yet ({_position(reply)}). Work on something else, then call {tool} again, with "

@@ -17,7 +17,14 @@ from pathlib import Path
 from anabranch.files import replace_whole
 
 _COMMANDS = {"ab-stream": "ab_stream.py", "anabranch-mcp": "mcp.py"}
-_PARTS = ("ab_locked.py", "ab_spool.py", "ab_words.py", "mcp_tools.py")
+_PARTS = (
+    "ab_agent.py",
+    "ab_hook.py",
+    "ab_locked.py",
+    "ab_spool.py",
+    "ab_words.py",
+    "mcp_tools.py",
+)
 
 
 def write_stubs(folder: Path) -> None:

@@ -293,6 +293,24 @@ class Verbs(Generic[T]):
         """Keep the workspace as it is now."""
         return self._ask("checkpoint", label=label, wait_seconds=wait_seconds, ticket=ticket)
 
+    def ask(
+        self,
+        question: str | None = None,
+        choices: Sequence[str] = (),
+        *,
+        wait_seconds: float = 0.0,
+        ticket: str | None = None,
+    ) -> T:
+        """Ask the operator something; the answer is ``answer`` of the reply, one of the choices."""
+        given = list(choices) or None
+        return self._ask(
+            "ask", question=question, choices=given, wait_seconds=wait_seconds, ticket=ticket
+        )
+
+    def prompt(self, text: str | None = None) -> T:
+        """Say that you wait at your terminal for a person's line; without a text: no more."""
+        return self._ask("prompt", text=text)
+
     def restore(
         self,
         version: int | None = None,

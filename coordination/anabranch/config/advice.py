@@ -11,6 +11,7 @@ from anabranch.config.problems import KeyPath, PlanWarning, key_text, printable
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.plans.graph import ended_before
 from anabranch.core.plans.plan import Plan, StreamPlan
+from anabranch.core.plans.repeating import why_never
 
 if TYPE_CHECKING:  # most plans of commands are made without the model, and have no handlers
     from anabranch.config.model import PlanFile
@@ -39,6 +40,7 @@ def plan_warnings(plan: Plan, file: PlanFile | None) -> list[PlanWarning]:
         *_overlapping_writes(plan),
         *_nested_repetitions(plan),
         *_own_slots(plan),
+        *_without_copies(plan),
     ]
 
 
@@ -53,6 +55,29 @@ def _own_slots(plan: Plan) -> Iterator[PlanWarning]:
                 stream.id,
                 ("streams", stream.id, "command"),
                 "leave -j out: the jobserver says how many jobs run",
+            )
+
+
+def _without_copies(plan: Plan) -> Iterator[PlanWarning]:
+    """Yield where speculation is switched on, and no stream has a copy, or one never has."""
+    if not plan.has_speculation:
+        return
+    repeatable = [stream for stream in plan.streams if stream.is_repeatable]
+    if not repeatable:
+        yield PlanWarning(
+            "nothing-repeatable",
+            "speculation is switched on, and no stream is declared repeatable: nothing is copied",
+            path=("coordination", "speculation"),
+            hint="write `repeatable = true` for streams that may be run twice at a time",
+        )
+    for stream in repeatable:
+        why = why_never(plan, stream)
+        if why:
+            yield PlanWarning(
+                "never-copied",
+                f"{printable(stream.id)} is repeatable, and is never copied: {why}",
+                stream.id,
+                ("streams", stream.id, "repeatable"),
             )
 
 
@@ -123,12 +148,15 @@ def _overlapping_writes(plan: Plan) -> Iterator[PlanWarning]:
     writers = [(place, stream) for place, stream in enumerate(plan.streams) if stream.writes]
     before = ended_before(plan) if len(writers) > 1 else {}
     compared = found = 0
+    adopting = {point.id for point in plan.points if point.adopts_one}
     for (place, one), (other_place, other) in combinations(writers, 2):
         compared += len(one.writes) * len(other.writes)
         if compared > _MOST_COMPARED or found >= _MOST_OVERLAPS:
             text = "there are too many `writes` to compare them all; more may overlap"
             yield PlanWarning("overlapping-writes", text)
             return
+        if one.converge == other.converge and one.converge in adopting:
+            continue  # one of the two is merged at most
         if before[one.id] >> other_place & 1 or before[other.id] >> place & 1:
             continue
         if pair := _overlap(one, other):

@@ -8,8 +8,11 @@ from typing import Any
 
 from anabranch.config.context import PlanContext
 from anabranch.config.model import PlanFile, PointTable
+from anabranch.config.outline_tables import AskTable
+from anabranch.config.races import on_a_race, races_of, with_adoption
+from anabranch.config.setups import setups_for_all, setups_of
 from anabranch.config.strategy_names import StrategyNames
-from anabranch.config.stream_tables import OWN_COMMANDS, AskTable, EachTable, StreamTable
+from anabranch.config.stream_tables import OWN_COMMANDS, EachTable, ReadyTable, StreamTable
 from anabranch.config.values import signal_number
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plans.plan import (
@@ -19,6 +22,7 @@ from anabranch.core.plans.plan import (
     Plan,
     PointPlan,
     RatePlan,
+    ReadyPlan,
     SharedStatePlan,
     StreamPlan,
 )
@@ -31,11 +35,12 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
     width, fallback = coordination.max_parallel, coordination.recovery.fallback
     max_parallel = max(context.auto_parallel, 1) if width == "auto" else width
     streams = tuple(context.with_estimates(name, _streams(file), max_parallel))
+    streams, points = with_adoption(streams, _points(file, streams, context.known), context.known)
     is_chosen = "fallback" in coordination.recovery.model_fields_set
     return Plan(
         name=name,
         streams=streams,
-        points=_points(file, streams, context.known),
+        points=points,
         max_parallel=max_parallel,
         is_adaptive=width == "auto",
         balancer=coordination.balancer,
@@ -48,7 +53,9 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         permanent_failures=tuple(coordination.recovery.permanent_failures),
         transient_failures=tuple(coordination.recovery.transient_failures),
         include_uncommitted=coordination.isolation.include_uncommitted,
+        include=tuple(coordination.isolation.include),
         sensitive=tuple(coordination.isolation.sensitive),
+        max_disk_bytes=coordination.isolation.max_disk,
         file_access=coordination.isolation.file_access,
         resources=dict(coordination.resources.__pydantic_extra__ or {}),
         on_excess=coordination.resources.on_excess,
@@ -56,7 +63,11 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         heartbeat_timeout_seconds=float(coordination.heartbeat.timeout),
         tell_conflicts=coordination.tell_conflicts,
         has_jobserver=coordination.jobserver,
+        fuses=coordination.fusion,
+        slowdown=context.slowdown(name, streams),
+        has_speculation=coordination.speculation,
         shared_state=_shared_state(file),
+        **setups_for_all(coordination.isolation),
     )
 
 
@@ -70,10 +81,13 @@ def _streams(file: PlanFile) -> tuple[StreamPlan, ...]:
     for name, point in file.convergence.items():
         for stream in point.streams:
             points_of.setdefault(StreamId(stream), []).append(PointId(name))
+    races = races_of(file)
     return with_providers(
         [
-            _stream(file, StreamId(name), _as_table(entry), points_of)
+            _stream(file, stream, _as_table(entry), own, races)
             for name, entry in file.streams.items()
+            for own in [points_of.get(StreamId(name), ())]
+            for stream in races.get(name, (StreamId(name),))
         ]
     )
 
@@ -86,25 +100,28 @@ def _stream(
     file: PlanFile,
     name: StreamId,
     table: StreamTable,
-    points_of: Mapping[StreamId, Sequence[PointId]],
+    members_of: Sequence[PointId],
+    races: Mapping[str, tuple[StreamId, ...]],
 ) -> StreamPlan:
     defaults = file.coordination
     command, text = _command(table.command)
     heartbeat = table.heartbeat
-    own = [PointId(table.converge)] if table.converge else []
-    points = tuple(dict.fromkeys([*own, *points_of.get(name, ())])) or (FINAL_POINT,)
+    own = [PointId(name.rpartition(".")[0])] if table.race else []
+    is_at_final = bool(table.race) and table.converge == FINAL_POINT  # it comes there anyway
+    own += [PointId(table.converge)] if table.converge and not is_at_final else []
+    points = tuple(dict.fromkeys([*own, *members_of])) or (FINAL_POINT,)
     return StreamPlan(
         id=name,
         command=command,
         command_text=text,
-        depends_on=_dependencies(table),
+        depends_on=tuple(on_a_race(d, races) for d in _dependencies(table)),
         env=dict(table.env),
         env_files=(table.env_file,) if isinstance(table.env_file, str) else tuple(table.env_file),
         working_dir=table.working_dir,
         priority=table.priority,
         optional=table.optional,
         timeout_seconds=table.timeout,
-        max_retries=defaults.recovery.max_retries if table.retries is None else table.retries,
+        max_retries=_retries(file, table),
         success_exit_codes=tuple(table.success_exit_codes),
         heartbeat_interval_seconds=heartbeat.interval or float(defaults.heartbeat.interval),
         heartbeat_timeout_seconds=heartbeat.timeout or float(defaults.heartbeat.timeout),
@@ -119,13 +136,43 @@ def _stream(
         catch_up=table.catch_up,
         spread_seconds=float(table.spread),
         rate=RatePlan(table.rate.at_most, float(table.rate.per)) if table.rate else None,
-        workspace=defaults.isolation.workspace,
+        workspace=table.workspace or defaults.isolation.workspace,
+        method=defaults.isolation.method,
         capabilities=tuple(table.capabilities),
         resources=dict(table.resources),
         limits=table.limits.model_dump(exclude_none=True),
+        ports=tuple(table.ports),
         writes=tuple(table.writes),
+        paths=tuple(table.paths),
         executor=table.executor or "",
         fan=_fan(table),
+        is_repeatable=table.repeatable,
+        template=table.template or "",
+        prompt=table.prompt or "",
+        hand_back=table.hand_back,
+        review=table.review,
+        **setups_of(defaults.isolation, table, table.workspace or defaults.isolation.workspace),
+        kind=table.kind,
+        ready=_ready(table.ready),
+        restart=table.restart,
+    )
+
+
+def _retries(file: PlanFile, table: StreamTable) -> int:
+    if table.kind == "service" and table.restart == "never":
+        return 0
+    return file.coordination.recovery.max_retries if table.retries is None else table.retries
+
+
+def _ready(table: ReadyTable | None) -> ReadyPlan | None:
+    if table is None:
+        return None
+    return ReadyPlan(
+        log=table.log or "",
+        command=table.command or "",
+        port=table.port or "",
+        http=table.http or "",
+        timeout_seconds=float(table.timeout),
     )
 
 
@@ -204,6 +251,7 @@ def _points(
             verify=table.verify or "",
             verify_retries=table.verify_retries,
             on_failure=table.on_failure,
+            review=table.review,
             timeout_seconds=table.timeout,
             options=dict(table.options),
             interval_seconds=float(file.coordination.checkpoint_interval),

@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
-from anabranch.config.loading import LoadedPlan, PlanErrors
+from anabranch.config.loading import LoadedPlan
 from anabranch.config.options import filled_in
 from anabranch.config.problems import PlanError, PlanWarning, printable
+from anabranch.config.reading import PlanErrors
 from anabranch.core.plans.graph import critical_path, estimated_seconds, slack, waves
 from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
-from anabranch.core.wording import counted, duration
+from anabranch.core.views.included import included_data, included_in_words
+from anabranch.core.wording import counted, duration, listing
 
 SCHEMA = 1
 _MOST_SLACKS = 20
@@ -30,7 +32,10 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
             "estimated_seconds": 0.0,
             "estimates": [],
             "points": [],
+            "included": None,
             "handlers": [],
+            "templates": [],
+            "setups": [],
             "warnings": [],
             "runnable": False,
             "errors": [_error(error) for error in loaded.errors],
@@ -47,8 +52,11 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
         "estimated_seconds": round(estimated_seconds(plan, plan.max_parallel), 3),
         "estimates": [_estimate(stream) for stream in plan.streams],
         "points": [_point(loaded, point) for point in plan.points],
+        "included": included_data(loaded.included),
         "balancer": _balancer(loaded),
         "handlers": msgspec.to_builtins(fans_of(plan, loaded.folder)),
+        "templates": [_made_of(stream) for stream in plan.streams if stream.template],
+        "setups": [_set_up(stream) for stream in plan.streams if stream.setup or stream.teardown],
         "warnings": [_warning(warning) for warning in loaded.warnings],
         "errors": [],
         "runnable": not loaded.impossible,
@@ -66,7 +74,41 @@ def _estimate(stream: StreamPlan) -> dict[str, Any]:
         "stream": stream.id,
         "seconds": round(stream.estimate_seconds, 3),
         "basis": stream.estimate_basis,
+        "runs": stream.estimate_runs,
+        "p50_seconds": stream.usual_seconds,
+        "p95_seconds": stream.long_seconds,
     }
+
+
+def _made_of(stream: StreamPlan) -> dict[str, Any]:
+    """Return what a template has become: it is looked at before it is run."""
+    return {
+        "stream": stream.id,
+        "template": stream.template,
+        "command": stream.command_text,
+    }
+
+
+def _set_up(stream: StreamPlan) -> dict[str, Any]:
+    """Return what makes a stream's workspace ready, and what leaves it in good order."""
+    return {
+        "stream": stream.id,
+        "setup": stream.setup.text if stream.setup else None,
+        "timeout_seconds": stream.setup_timeout_seconds if stream.setup else None,
+        "teardown": stream.teardown.text if stream.teardown else None,
+    }
+
+
+def _setup_lines(plan: Plan) -> Iterator[str]:
+    """Yield each setup and teardown once, with whose workspaces it is run in."""
+    whose: dict[tuple[str, str], list[str]] = {}
+    for stream in plan.streams:
+        for key, side in (("setup", stream.setup), ("teardown", stream.teardown)):
+            if side is not None:
+                whose.setdefault((key, side.text), []).append(stream.id)
+    for (key, text), streams in whose.items():
+        names = "all" if len(streams) == len(plan.streams) else listing(streams, 4)
+        yield f"  {key} of {names}: {printable(text, 120)}"
 
 
 def _unlearned(plan: Plan) -> str:
@@ -139,9 +181,22 @@ def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
     fans = list(fan_lines(plan, loaded.folder))
     if fans:
         yield from ("", "Handlers", *fans)
+    made = [_made_of(stream) for stream in plan.streams if stream.template]
+    if made:
+        yield from ("", "From templates")
+        yield from (
+            f"  {m['stream']}  {m['template']}: {printable(m['command'], 120)}" for m in made
+        )
+    setups = list(_setup_lines(plan))
+    if setups:
+        yield from ("", "Workspaces", *setups)
     yield ""
     yield "Convergence"
     yield from _point_lines(loaded)
+    if loaded.included.files:
+        yield ""
+        words = printable(included_in_words(loaded.included), 200)
+        yield f"Will be copied into workspaces: {words}"
     if loaded.warnings:
         yield ""
         yield counted(len(loaded.warnings), "warning").capitalize()

@@ -63,7 +63,15 @@ def command_plan(
         merges_early=able.merges_early,
         takes_checkpoints=able.takes_checkpoints,
     )
-    return Plan(name, streams, (final,), max_parallel=width, is_adaptive=True)
+    return Plan(
+        name,
+        streams,
+        (final,),
+        max_parallel=width,
+        is_adaptive=True,
+        fuses=True,
+        slowdown=context.slowdown(name, streams),
+    )
 
 
 def stream_names(commands: Iterable[str]) -> list[str]:
@@ -71,18 +79,57 @@ def stream_names(commands: Iterable[str]) -> list[str]:
     return _unique_names(map(_first_word, commands))
 
 
+_RUNNERS = frozenset(
+    {
+        *("bash", "node", "python", "python3", "sh"),
+        *("exec", "nice", "sudo", "time"),
+        *(
+            "cargo",
+            "go",
+            "just",
+            "make",
+            "npm",
+            "npx",
+            "pnpm",
+            "poetry",
+            "run",
+            "tox",
+            "uv",
+            "yarn",
+        ),
+    }
+)
+"""Programs, and words after them, that run what comes next: that says more of a stream."""
+_BEGINNINGS = {"for": "loop", "while": "loop", "until": "loop", "if": "script", "case": "script"}
+_is_setting = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=").match
+_is_of_an_option = re.compile(r"-.*|[0-9]+", re.DOTALL).fullmatch
+_is_plain = re.compile(r"[A-Za-z][A-Za-z0-9._/:-]*").fullmatch
+
+
 def _first_word(command: str) -> str:
-    """Return the program a command begins with, as a stream's name."""
+    """Return what a command runs, as a stream's name: its program, or what that is told to run."""
     try:
         words = shlex.split(command)
     except ValueError:
         words = command.split()
-    is_setting = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=").match
-    word = next((word for word in words if not is_setting(word)), "")
+    word = _telling_word([word for word in words if not _is_setting(word)])
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", word.rstrip("/").rpartition("/")[2])
     name = re.sub(r"\.{2,}", ".", name).lstrip("._-")[:48].rstrip("._-")
     is_taken = name.endswith(".lock") or name.casefold() in RESERVED_STREAMS
     return f"{name}-run" if is_taken else name or "stream"
+
+
+def _telling_word(words: Sequence[str]) -> str:
+    """Return the first word of a command that is not a runner, if that is a plain one."""
+    if not words:
+        return ""
+    if words[0] in _BEGINNINGS:
+        return _BEGINNINGS[words[0]]
+    if words[0] in _RUNNERS:
+        for word in words[1:]:
+            if word not in _RUNNERS and not _is_of_an_option(word):
+                return word if _is_plain(word) else words[0]
+    return words[0]
 
 
 def _unique_names(names: Iterable[str]) -> list[str]:

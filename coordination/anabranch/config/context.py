@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from anabranch.config.strategy_names import StrategyNames
+from anabranch.core.plans.contention import slowdown_of
 from anabranch.core.plans.estimates import Learned
 from anabranch.core.plans.plan import StreamPlan, Work
 
@@ -31,15 +32,26 @@ class PlanContext(msgspec.Struct, frozen=True):
         self, plan: str, streams: Sequence[StreamPlan], max_parallel: int
     ) -> list[StreamPlan]:
         """Return the streams of a plan with how long each is expected to take, and why."""
-        works = [Work(plan, stream.id, stream.command_text) for stream in streams]
+        works = _works(plan, streams)
         width = min(max_parallel, len(streams))
         return [
             replace(
                 stream,
                 estimate_seconds=estimate.seconds,
                 estimate_basis=estimate.basis,
+                estimate_runs=estimate.runs,
+                usual_seconds=estimate.usual_seconds,
                 long_seconds=estimate.long_seconds,
                 peak_memory_mb=estimate.peak_memory_mb,
             )
             for stream, estimate in zip(streams, self.learned.estimates(works, width), strict=True)
         ]
+
+    def slowdown(self, plan: str, streams: Sequence[StreamPlan]) -> float | None:
+        """Return what each stream of a plan was learned to cost the others, None if unknown."""
+        known = self.learned.samples
+        return slowdown_of(known[work] for work in _works(plan, streams) if work in known)
+
+
+def _works(plan: str, streams: Sequence[StreamPlan]) -> list[Work]:
+    return [Work(plan, stream.id, stream.command_text) for stream in streams]

@@ -36,7 +36,22 @@ def handler_problems(document: dict[str, Any]) -> list[Problem]:
         if isinstance(table, dict) and "each" in table:
             found += _of_source(("streams", name, "each"), table["each"])
             found += _of_commands(("streams", name), table)
+            found += _of_setup(("streams", name), table, document)
     return found
+
+
+def _of_setup(path: KeyPath, table: dict[str, Any], document: dict[str, Any]) -> Iterator[Problem]:
+    """Refuse to set up a workspace of which each handler has one of its own, that is not."""
+    if table.get("handler_workspace") != "each" or table.get("setup") is False:
+        return
+    general = document
+    for key in ("coordination", "isolation"):
+        found = general.get(key)
+        general = found if isinstance(found, dict) else {}
+    if table.get("setup") or general.get("setup"):
+        text = "a setup is run once a stream, and here each handler has a workspace of its own"
+        hint = 'set up in the command, or write `setup = false` or `handler_workspace = "stream"`'
+        yield Problem((*path, "handler_workspace"), text, hint)
 
 
 def _of_source(path: KeyPath, each: object) -> Iterator[Problem]:

@@ -72,16 +72,21 @@ def _in_the_users_folder(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
     """
     coordination = file.coordination
     isolation = coordination.isolation
-    if isolation.workspace != "shared":
+    shared = {name for name, table in _tables(file) if table.workspace == "shared"}
+    if isolation.workspace == "shared":
+        shared = set(file.streams) - {
+            name for name, table in _tables(file) if table.workspace not in (None, "shared")
+        }
+    for name, table in _tables(file):
+        for key in table.model_fields_set & {"writes", "sync", "paths"} if name in shared else ():
+            yield ("streams", name, key), 'with `workspace = "shared"` it works in your own folder'
+    if shared != file.streams.keys():
         return
     why = 'with `workspace = "shared"` every stream works in your own folder'
-    for key in isolation.model_fields_set & {"include_uncommitted", "file_access"}:
+    for key in isolation.model_fields_set & {"include_uncommitted", "include", "file_access"}:
         yield ("coordination", "isolation", key), why
     if coordination.tell_conflicts:
         yield ("coordination", "tell_conflicts"), why
-    for name, table in _tables(file):
-        for key in table.model_fields_set & {"writes", "sync"}:
-            yield ("streams", name, key), why
     for name, point in file.convergence.items():
         for key in point.model_fields_set & {"resolver", "on_conflict"}:
             yield ("convergence", name, key), why

@@ -7,11 +7,9 @@ here raises for bad input.
 from __future__ import annotations
 
 import os
-import re
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import structs
@@ -34,43 +32,40 @@ from anabranch.config.problems import (
     key_text,
     printable,
 )
+from anabranch.config.reading import PlanErrors, errors_at, parse_document, read_text
 from anabranch.config.references import reference_problems
+from anabranch.config.services import service_problems
 from anabranch.config.strategy_names import StrategyNames, strategy_problems
+from anabranch.core.events import Included
 from anabranch.core.plans.estimates import Learned
 from anabranch.core.plans.plan import Plan
 
-MAX_PLAN_BYTES = 4 * 1024 * 1024
+if TYPE_CHECKING:
+    from anabranch.config.templates import Template
+
 COMMAND_LINE = "<command line>"
+_OF_A_TEMPLATE = ("template", "prompt", "values")
 ON_STDIN = ("-",)
 """Stands for items that come on stdin; they are kept in the run's folder as ``items``."""
 
-_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
-_QUOTED = r"'([^']*)'"
-_KEY_TUPLE = re.compile(r"\('[^)]*',?\)")
-_START = "`anabranch init` writes a plan to begin with"
-
 
 class LoadedPlan(msgspec.Struct, frozen=True):
-    """A valid plan, the file it came from, and what its author should know about it."""
+    """A valid plan, the file it came from, and what its author should know about it.
+
+    ``included`` is what git ignores here and workspaces would get.
+    """
 
     plan: Plan
     file: str
     warnings: tuple[PlanWarning, ...] = ()
     known: StrategyNames = msgspec.field(default_factory=StrategyNames)
     folder: Path | None = None
+    included: Included = Included()
 
     @property
     def impossible(self) -> tuple[PlanWarning, ...]:
         """Return those of the warnings for which no run may start."""
         return tuple(warning for warning in self.warnings if warning.code in IMPOSSIBLE)
-
-
-class PlanErrors(msgspec.Struct, frozen=True):
-    """Every mistake in a plan, in the order of the file; there is at least one."""
-
-    file: str
-    errors: tuple[PlanError, ...]
-    name: str = ""
 
 
 def as_runnable(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
@@ -112,9 +107,9 @@ def load_plan(
         known or StrategyNames(), auto_parallel, learned or Learned(), machine or {}, folder
     )
     file = printable(os.fspath(path), limit=4096)
-    text = _read(path)
+    text = read_text(path)
     if isinstance(text, Problem):
-        return _errors(file, "", [text], {})
+        return errors_at(file, "", [text], {})
     return _load_text(text, file, _folder_name(path), context)
 
 
@@ -160,10 +155,111 @@ def plan_from_commands(
         warnings = plan_warnings(plan, None)
         loaded: LoadedPlan | PlanErrors = _loaded(plan, COMMAND_LINE, warnings, context, dict)
     else:
-        loaded = _load_document(document, COMMAND_LINE, name, context, dict)
+        loaded = plan_of_document(document, COMMAND_LINE, name, context, dict)
     if isinstance(loaded, LoadedPlan) and tuple(each) == ON_STDIN:
         return replace(loaded, plan=_with_kept_items(loaded.plan))
     return loaded
+
+
+def plan_from_template(
+    template: Template,
+    values: Mapping[str, str],
+    stream: str,
+    *,
+    own: Mapping[str, Any] | None = None,
+) -> LoadedPlan | PlanErrors:
+    """Make a plan of one stream out of a template.
+
+    Args:
+        template: one of :func:`anabranch.config.templates_here`.
+        values: what stands in its blanks, ``prompt`` among them.
+        stream: the name of the stream.
+        own: further keys of the stream, as a plan would have them.
+
+    Raises:
+        LacksValues: a blank has no value, or a value no blank.
+    """
+    from anabranch.config.templates import table_for_a_person
+
+    table = table_for_a_person(template, values, own)
+    document = {"version": 1, "name": template.name, "streams": {stream: _without_origin(table)}}
+    loaded = plan_of_document(document, COMMAND_LINE, template.name, PlanContext(), dict)
+    if isinstance(loaded, PlanErrors):
+        return loaded
+    return _as_made_of(loaded, template, table, own or {})
+
+
+def _without_origin(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stream's table without what it was made of: that need not be looked for again."""
+    return {key: value for key, value in table.items() if key not in _OF_A_TEMPLATE}
+
+
+def race_plan(
+    count: int,
+    stream: str,
+    table: Mapping[str, Any],
+    point: Mapping[str, Any],
+    *,
+    made_of: Template | None = None,
+    parts: Mapping[str, Any] | None = None,
+    known: StrategyNames | None = None,
+    auto_parallel: int = 4,
+    learned: Learned | None = None,
+) -> LoadedPlan | PlanErrors:
+    """Make a plan of one race.
+
+    Args:
+        count: how many attempts there are.
+        stream: the name of the race.
+        table: what each attempt does, as a plan would have it.
+        point: what is said of the point at which one is adopted: ``verify``, ``options``.
+        made_of: the template that the table was made of; it is not looked for again.
+        parts: what the project's plan says of every run (:mod:`anabranch.config.open_plans`).
+        known, auto_parallel, learned: as for :func:`load_plan`.
+    """
+    context = PlanContext(known or StrategyNames(), auto_parallel, learned or Learned(), {})
+    parts = parts or {}
+    document = {
+        **parts,
+        "version": 1,
+        "name": stream,
+        "streams": {stream: {**_without_origin(table), "race": count}},
+        "convergence": {**parts.get("convergence", {}), stream: dict(point)},
+    }
+    loaded = plan_of_document(document, COMMAND_LINE, stream, context, dict)
+    if isinstance(loaded, PlanErrors) or made_of is None:
+        return loaded
+    return _as_made_of(loaded, made_of, table, {})
+
+
+def _with_outlines(plan: Plan, outlines: Mapping[str, Any]) -> Plan:
+    """Return a plan whose streams, or the attempts of whose races, know their outlines."""
+    if not outlines:
+        return plan
+    streams = [
+        replace(s, outline=_frozen(outlines.get(s.id) or outlines.get(s.id.rpartition(".")[0], "")))
+        for s in plan.streams
+    ]
+    return replace(plan, streams=tuple(streams))
+
+
+def _frozen(command: Any) -> str | tuple[str, ...]:
+    return command if isinstance(command, str) else tuple(command)
+
+
+def _as_made_of(
+    loaded: LoadedPlan, template: Template, table: Mapping[str, Any], own: Mapping[str, Any]
+) -> LoadedPlan:
+    """Return a plan whose streams say which template they were made of, and from what."""
+    from anabranch.config.templates import outline_of
+
+    prompt = str(table.get("prompt", ""))
+    outline = _frozen(outline_of(template, table.get("values", {}), own))
+    streams = [
+        replace(s, template=template.name, prompt=prompt, outline=outline)
+        for s in loaded.plan.streams
+    ]
+    return replace(loaded, plan=replace(loaded.plan, streams=tuple(streams)))
 
 
 def _with_kept_items(plan: Plan) -> Plan:
@@ -179,100 +275,46 @@ def _with_kept_items(plan: Plan) -> Plan:
 # ------------------------------------------------------------------ from bytes to a document
 
 
-def _read(path: str | Path) -> str | Problem:
-    """Return the text of the file, or why there is none."""
-    try:
-        # A pipe that nobody writes to would block an ordinary open.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-                return Problem((), f"this is {kind}", "name the plan file itself")
-            data = file.read(MAX_PLAN_BYTES + 1)
-    except FileNotFoundError:
-        return Problem((), "there is no such file", _START)
-    except IsADirectoryError:
-        return Problem((), "this is a directory", "name the plan file itself")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return Problem((), f"cannot be read: {reason}", "check the path and its permissions")
-    if len(data) > MAX_PLAN_BYTES:
-        return Problem((), "the file is larger than 4 MiB", "split the plan")
-    return _decode(data)
-
-
-def _decode(data: bytes) -> str | Problem:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return Problem((), f"the file is not UTF-8 (line {line})", "save it as UTF-8")
-
-
 def _load_text(
     text: str, file: str, default_name: str, context: PlanContext
 ) -> LoadedPlan | PlanErrors:
-    document = _parse(text, file)
+    document = parse_document(text, file)
     if isinstance(document, PlanErrors):
         return document
-    return _load_document(document, file, default_name, context, lambda: key_positions(text))
-
-
-def _parse(text: str, file: str) -> dict[str, Any] | PlanErrors:
-    import tomllib  # here, because commands are no TOML
-
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return PlanErrors(file, (_syntax_error(file, text, str(error)),))
-    except RecursionError:
-        problem = Problem((), "arrays or tables are nested too deeply", "nest fewer of them")
-    except ValueError as error:  # a number of thousands of digits
-        problem = Problem((), f"this is not TOML: {printable(str(error), 200)}")
-    else:
-        if document:
-            return document
-        problem = Problem((), "the file is empty", _START)
-    return _errors(file, "", [problem], {})
-
-
-def _syntax_error(file: str, text: str, message: str) -> PlanError:
-    """Return a mistake in the TOML itself; the parser stops at the first one."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    place = _TOML_PLACE.search(message)
-    line, column = len(lines), len(lines[-1]) + 1
-    if place and place[1]:
-        line, column = int(place[1]), int(place[2])
-    what = _KEY_TUPLE.sub(
-        lambda parts: f"`{key_text(tuple(re.findall(_QUOTED, parts[0])))}`",
-        message[: place.start()] if place else message,
-    )
-    key = lines[min(line, len(lines)) - 1].partition("=")[0].strip(" \t[]")
-    twice = re.match(r"Cannot (?:declare|overwrite|mutate|define)|Duplicate", what)
-    hint = "a key or table may be written only once" if twice else "see https://toml.io"
-    return PlanError(
-        file, line, column, printable(key), f"this is not TOML: {printable(what, 200)}", hint
-    )
+    return plan_of_document(document, file, default_name, context, lambda: key_positions(text))
 
 
 # ------------------------------------------------------------------ from a document to a plan
 
 
-def _load_document(
+def plan_of_document(
     document: dict[str, Any],
     file: str,
     default_name: str,
     context: PlanContext,
     positions: Callable[[], dict[KeyPath, Position]],
 ) -> LoadedPlan | PlanErrors:
+    """Return what a document says, or everything that is wrong with it at its place in a file."""
     # Loading the model takes longer than all the rest of a start; plans of commands do without.
     from anabranch.config.building import build_plan
+    from anabranch.config.filling import filled
+    from anabranch.config.model import PlanFile
+    from anabranch.config.races import race_problems, with_race_points
+    from anabranch.config.user_templates import template_problems, templates_for
     from anabranch.config.wording import model_problems
 
-    typed, problems = model_problems(document)
+    templates = templates_for(document, file)
+    if isinstance(templates, PlanErrors):
+        return templates
+    made = filled(document, templates)
+    document = with_race_points(made.document)
+    typed, problems = model_problems(document, PlanFile)
+    problems = [problem for problem in problems if not made.is_of_a_template(problem.path)]
+    problems += [*made.problems, *template_problems(document)]
     problems += reference_problems(document)
+    problems += service_problems(document)
     problems += _handler_problems(document)
+    problems += race_problems(document, context.known)
     problems += strategy_problems(document, context.known)
     problems += option_problems(document, context.known.options)
     problems += balancer_option_problems(document, context.known.balancer_options)
@@ -280,8 +322,8 @@ def _load_document(
     if problems or typed is None:
         name = document.get("name")
         shown = printable(name) if isinstance(name, str) else default_name
-        return _errors(file, shown, problems, positions())
-    plan = build_plan(typed, default_name, context)
+        return errors_at(file, shown, problems, positions())
+    plan = _with_outlines(build_plan(typed, default_name, context), made.outlines)
     warnings = [*_without_effect(document, positions)]
     warnings += idle_keys(plan, typed, context.machine)
     warnings += plan_warnings(plan, typed)
@@ -301,6 +343,10 @@ def _loaded(
         from anabranch.config.fans import without_items  # here, for most plans have no handlers
 
         warnings += without_items(plan, context.folder)
+    if any(point.adopts_one for point in plan.points):
+        from anabranch.config.races import at_the_race  # here, for most plans have none
+
+        warnings = at_the_race(warnings, plan)
     places = positions() if any(warning.path for warning in warnings) else {}
     placed = tuple(_placed(warning, places) for warning in warnings)
     return LoadedPlan(plan, file, placed, context.known, context.folder)
@@ -317,17 +363,6 @@ def _placed(warning: PlanWarning, positions: dict[KeyPath, Position]) -> PlanWar
         return warning
     line, column = locate(positions, warning.path)
     return replace(warning, line=line, column=column)
-
-
-def _errors(
-    file: str, name: str, problems: Sequence[Problem], positions: dict[KeyPath, Position]
-) -> PlanErrors:
-    errors: dict[PlanError, None] = {}
-    for path, message, hint in problems:
-        line, column = locate(positions, path)
-        errors[PlanError(file, line, column, key_text(path), message, hint)] = None
-    ordered = sorted(errors, key=lambda error: (error.line, error.column))
-    return PlanErrors(file, tuple(ordered), name)
 
 
 def _without_effect(

@@ -19,16 +19,21 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from anabranch.config.options import OF_BALANCERS, OF_POINTS, OptionsTypes, option_schemas
+from anabranch.config.outline_tables import TemplateTable
 from anabranch.config.stream_tables import StreamTable
 from anabranch.config.tables import Table
 from anabranch.config.values import (
     Amount,
+    Command,
     Duration,
+    IncludePattern,
     Pattern,
     PositiveDuration,
+    ProjectPath,
     Protocol,
     Retries,
     ShellCommand,
+    SizeOnDisk,
     Width,
     known_version,
     one_of,
@@ -36,7 +41,7 @@ from anabranch.config.values import (
     sound_options,
 )
 from anabranch.core.ids import STREAM_ID_PATTERN
-from anabranch.core.plans.plan import USUAL_RETRIES
+from anabranch.core.plans.plan import USUAL_RETRIES, USUAL_SETUP_SECONDS
 
 _NAMES: JsonDict = {"propertyNames": {"pattern": f"^{STREAM_ID_PATTERN}$"}}
 
@@ -48,6 +53,9 @@ class Isolation(Table):
         default="isolated",
         description="A repository of its own, a clone without refs, or the project folder itself.",
     )
+    method: Literal["auto", "overlay", "reflink", "pool", "worktree"] = Field(
+        default="auto", description="How the files of a workspace are made; same results by each."
+    )
     file_access: Literal["exclusive_write", "shared"] = Field(
         default="exclusive_write",
         description="Whether two streams may write the same file at a time.",
@@ -58,9 +66,35 @@ class Isolation(Table):
     include_uncommitted: bool = Field(
         default=False, description="Start from the checkout as it is instead of from HEAD."
     )
+    include: list[IncludePattern] = Field(
+        default=[],
+        description="What git ignores and workspaces need, besides .worktreeinclude; never merged.",
+    )
+    setup: Command | None = Field(
+        default=None,
+        description="Makes each new workspace ready before its stream's command runs, in the "
+        "project's folder there; a string is run by sh -c, an array as is.",
+    )
+    setup_inputs: list[ProjectPath] = Field(
+        default=[],
+        description="Files whose contents decide what the setup makes: with the same ones the "
+        "result of an earlier setup is used again.",
+    )
+    setup_timeout: PositiveDuration = Field(
+        default=USUAL_SETUP_SECONDS, description="A setup that takes longer is ended, and failed."
+    )
+    teardown: Command | None = Field(
+        default=None,
+        description="Run in a workspace when an attempt's work has been kept, for a minute at "
+        "most, before the workspace is given back.",
+    )
     sensitive: list[str] = Field(
         default=[],
         description="More paths that are named before a result that changes them is approved.",
+    )
+    max_disk: SizeOnDisk | None = Field(
+        default=None,
+        description="Nothing starts while what is kept of the project takes more.",
     )
 
 
@@ -157,6 +191,15 @@ class Coordination(Table):
         default=False,
         description="Let make, ninja and cargo in all streams share the machine's slots.",
     )
+    fusion: bool = Field(
+        default=True,
+        description="Let short streams go on in the workspace of the one before them.",
+    )
+    speculation: bool = Field(
+        default=False,
+        description="Let a second copy of a repeatable stream that takes unusually long run on "
+        "an idle slot; whichever succeeds first counts.",
+    )
     tell_conflicts: bool = Field(
         default=False,
         description="Tell running streams by message when their work would not merge.",
@@ -188,6 +231,10 @@ class PointTable(Table):
     )
     on_failure: Literal["quarantine", "stop"] = Field(
         default="quarantine", description="What happens when `verify` fails."
+    )
+    review: bool = Field(
+        default=False,
+        description="Whoever meets here is merged only when a person has taken its result.",
     )
     on_conflict: Literal["ask", "quarantine", "stop"] = Field(
         default="ask", description="What happens when work does not merge."
@@ -224,6 +271,17 @@ class PlanFile(Table):
     ] = Field(min_length=1, description="A bare string is the command.", json_schema_extra=_NAMES)
     convergence: dict[str, PointTable] = Field(
         default={}, description="Named convergence points.", json_schema_extra=_NAMES
+    )
+    templates: dict[str, TemplateTable] = Field(
+        default={}, description="Outlines that streams are made of.", json_schema_extra=_NAMES
+    )
+
+
+class TemplatesFile(Table):
+    """The user's own templates, for every project."""
+
+    templates: dict[str, TemplateTable] = Field(
+        default={}, description="Outlines that streams are made of.", json_schema_extra=_NAMES
     )
 
 

@@ -26,6 +26,7 @@ class NotYet(NamedTuple):
 
 NOT_YET = (
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
+    NotYet(("coordination", "isolation", "method"), "refuse", ("pool",)),
     NotYet(
         ("coordination", "isolation", "confinement"),
         values=("none", "guard"),
@@ -34,11 +35,6 @@ NOT_YET = (
     NotYet(
         ("coordination", "state_management", "sync_interval"),
         instead="whoever reads the shared state gets the newest version at once",
-    ),
-    NotYet(
-        ("streams", "*", "tty"),
-        values=(True,),
-        instead="it runs on a terminal, but nobody can attach to it",
     ),
 )
 
@@ -67,5 +63,6 @@ def refusals(document: dict[str, Any]) -> list[Problem]:
 def _way_out(document: dict[str, Any], path: KeyPath) -> str:
     ways = {
         "confinement": 'use "none" or "guard"',
+        "method": 'use "auto", "overlay", "reflink" or "worktree"',
     }
     return ways.get(str(path[-1]), "leave it out")

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
+from anabranch.config.parts import parts_of_projects
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
 from anabranch.core.deciding.points.reducing import REDUCERS
 from anabranch.core.globs import PatternRefused, normalised
 from anabranch.core.ids import FINAL_POINT, StreamId, id_fault, stream_fault
 from anabranch.core.plans.cycles import find_cycles
 
-_BUILT_IN_TYPES = ("barrier", "progressive", "checkpoint")
+_BUILT_IN_TYPES = ("barrier", "progressive", "checkpoint", "race")
 
 
 def reference_problems(document: dict[str, Any]) -> list[Problem]:
@@ -28,8 +29,9 @@ def reference_problems(document: dict[str, Any]) -> list[Problem]:
         *_bad_dependencies(streams),
         *_cycles(streams),
         *_bad_points(streams, points),
-        *_checks_of_nothing(document, points),
+        *_checks_of_nothing(document, streams, points),
         *_handlers_without_workspaces(document, streams),
+        *parts_of_projects(streams),
         *_impossible_amounts(document, streams),
         *_limits_below_resources(streams),
         *_impossible_writes(streams),
@@ -111,10 +113,17 @@ def _bad_points(streams: dict[str, object], points: dict[str, object]) -> Iterat
         yield from _bad_members(point, _table(entry).get("streams"), streams)
 
 
-def _checks_of_nothing(document: dict[str, Any], points: dict[str, object]) -> Iterator[Problem]:
-    """Yield checks of streams in the user's own folder: they bring no result to look at."""
+def works_in(document: dict[str, Any], entry: object) -> object:
+    """Return what kind of workspace a stream of a document has, as it is written."""
     isolation = _table(_table(document.get("coordination")).get("isolation"))
-    if isolation.get("workspace") != "shared":
+    return _table(entry).get("workspace") or isolation.get("workspace")
+
+
+def _checks_of_nothing(
+    document: dict[str, Any], streams: dict[str, object], points: dict[str, object]
+) -> Iterator[Problem]:
+    """Yield checks of streams in the user's own folder: they bring no result to look at."""
+    if not streams or any(works_in(document, entry) != "shared" for entry in streams.values()):
         return
     for point, entry in points.items():
         if _table(entry).get("verify"):
@@ -130,11 +139,9 @@ def _handlers_without_workspaces(
     document: dict[str, Any], streams: dict[str, object]
 ) -> Iterator[Problem]:
     """Yield handlers apart in the user's own folder: their work would be merged into it."""
-    isolation = _table(_table(document.get("coordination")).get("isolation"))
-    if isolation.get("workspace") != "shared":
-        return
     for name, entry in streams.items():
-        if _table(entry).get("handler_workspace") == "each":
+        is_shared = works_in(document, entry) == "shared"
+        if is_shared and _table(entry).get("handler_workspace") == "each":
             yield Problem(
                 ("streams", name, "handler_workspace"),
                 'with `workspace = "shared"` the stream works in your own folder, and nothing is '

@@ -5,39 +5,35 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     Tag,
     model_validator,
 )
 from pydantic.config import JsonDict
 
+from anabranch.config.outline_tables import StreamOutline
 from anabranch.config.tables import Table
 from anabranch.config.values import (
-    Amount,
-    Command,
     Condition,
-    CpuCeiling,
     Duration,
     EachItem,
     Item,
-    MemoryCeiling,
     Name,
+    Pattern,
+    PortName,
     PositiveDuration,
     ProjectPath,
-    Retries,
     ShellCommand,
-    SignalName,
     Text,
     TimeOfDay,
+    UrlPath,
     Width,
     ZoneName,
     fault,
     number_or_share,
     one_of,
-    sound_environment,
-    sound_folder,
 )
 from anabranch.core.ids import STREAM_ID_PATTERN
 
@@ -80,52 +76,8 @@ Dependencies = Annotated[
 ]
 
 
-class StreamHeartbeat(Table):
-    """The heartbeat of one stream."""
-
-    interval: PositiveDuration | None = Field(
-        default=None,
-        description="How often it should report: it finds ANABRANCH_HEARTBEAT_SECONDS.",
-    )
-    timeout: PositiveDuration | None = Field(
-        default=None, description="Silence longer than this is a stall."
-    )
-
-
-class AskTable(Table):
-    """How a stream that stands still is asked for a sign, besides by message."""
-
-    signal: SignalName | None = Field(
-        default=None, description='A signal to all its processes, as "USR1".'
-    )
-    line: Text | None = Field(
-        default=None, description="A line typed into its terminal (tty = true)."
-    )
-    command: ShellCommand | None = Field(
-        default=None, description="A command run by sh -c in its workspace."
-    )
-
-    @model_validator(mode="after")
-    def _has_one_way(self) -> AskTable:
-        if len([value for value in (self.signal, self.line, self.command) if value]) != 1:
-            raise fault("needs exactly one of `signal`, `line` and `command`")
-        return self
-
-
-class LimitsTable(Table):
-    """The ceilings of one stream: all its processes together never have more."""
-
-    memory_mb: MemoryCeiling | None = Field(
-        default=None,
-        description="Megabytes of memory; above it the stream is ended and tried again alone.",
-    )
-    cpu_cores: CpuCeiling | None = Field(
-        default=None, description="Processors; it is slower with fewer, and not ended."
-    )
-
-
 OWN_COMMANDS = ":"
-"""Stands for the command of a stream whose graph has a command for each task."""
+"""Stands for the command of a stream whose graph, or template, has it."""
 
 
 class EachTable(Table):
@@ -166,10 +118,67 @@ class RateTable(Table):
     per: PositiveDuration = Field(description="How long the window is.")
 
 
-class StreamTable(Table):
+class ReadyTable(Table):
+    """How it is seen that a service is ready; on this machine only."""
+
+    log: Pattern | None = Field(default=None, description="A pattern of a line of its log.")
+    command: ShellCommand | None = Field(
+        default=None, description="A command run by sh -c in its workspace until it succeeds."
+    )
+    port: PortName | None = Field(
+        default=None, description="One of its `ports`: ready as soon as it listens there."
+    )
+    http: UrlPath | None = Field(
+        default=None, description="A path that it answers with 2xx or 3xx on its `port`."
+    )
+    timeout: PositiveDuration = Field(
+        default=30, description="One that is not ready by then has failed."
+    )
+
+    @model_validator(mode="after")
+    def _is_seen_in_one_way(self) -> ReadyTable:
+        if len([way for way in (self.log, self.command, self.port) if way]) != 1:
+            raise fault("needs exactly one of `log`, `command` and `port` (with `http` or without)")
+        if self.http and not self.port:
+            raise fault("`http` needs the `port` on which it is asked")
+        return self
+
+
+def _command_or_what_brings_one(schema: JsonDict) -> None:
+    """Let the schema want a command only where no template and no graph brings it."""
+    schema["required"] = []
+    schema["anyOf"] = [{"required": [key]} for key in ("command", "template", "each")]
+
+
+class StreamTable(StreamOutline):
     """A named line of work with its own workspace."""
 
-    command: Command = Field(description="A string is run by sh -c, an array is run as is.")
+    model_config = ConfigDict(json_schema_extra=_command_or_what_brings_one)
+
+    template: Name | None = Field(
+        default=None, description="Its outline; keys written here go before those of the template."
+    )
+    prompt: Text | None = Field(
+        default=None, description="What stands for `{prompt}` in the template."
+    )
+    values: dict[str, Item] = Field(
+        default={}, description="What stands for the other placeholders of the template."
+    )
+    race: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        default=None,
+        description="So many isolated attempts at it, NAME.1 to NAME.N, of which one is adopted.",
+    )
+    kind: Literal["job", "service"] = Field(
+        default="job",
+        description="A service is not expected to end, holds no slot, and brings no result.",
+    )
+    ready: ReadyTable | None = Field(
+        default=None, description="When a service is ready; default: when it has started."
+    )
+    restart: Literal["never", "on_failure", "always"] = Field(
+        default="on_failure",
+        description="When a service that has ended is started again, `retries` times at most.",
+    )
     depends_on: Dependencies = Field(
         default=[],
         description='Names of streams, { capability = "..." }, or a table of conditions.',
@@ -177,66 +186,9 @@ class StreamTable(Table):
     dependencies: Dependencies | None = Field(
         default=None, description="Another name for depends_on."
     )
-    capabilities: list[Name] = Field(
-        default=[],
-        description="What this stream is able to do; others may depend on it.",
-    )
-    resources: dict[str, Amount] = Field(
-        default={}, description="cpu_cores, memory_mb, and any token of your own."
-    )
-    limits: LimitsTable = Field(
-        default_factory=LimitsTable,
-        description="Ceilings, enforced; `resources` is only what it asks for.",
-    )
-    writes: list[Text] = Field(
-        default=[],
-        description="Globs this stream may write; none = anywhere.",
-    )
-    env: Annotated[dict[str, Text], AfterValidator(sound_environment)] = Field(
-        default={}, description="Environment variables."
-    )
-    env_file: Annotated[
-        Annotated[ProjectPath, Tag("<string>")] | Annotated[list[ProjectPath], Tag("<array>")],
-        one_of("a path or an array of paths"),
-    ] = Field(
-        default=[],
-        description="Files of NAME=VALUE lines in the project, read at each start; env goes before "
-        "them. Nothing in them is expanded.",
-    )
-    working_dir: Annotated[Text, AfterValidator(sound_folder)] = Field(
-        default=".", description="The folder to run in, relative to the workspace."
-    )
-    priority: int = Field(default=0, ge=-1000, le=1000, description="Higher goes first.")
-    optional: bool = Field(default=False, description="Its failure does not fail the run.")
-    timeout: PositiveDuration | None = Field(
-        default=None,
-        description="It is ended after this long.",
-    )
-    retries: Retries | None = Field(
-        default=None,
-        description="How often it is tried again; default: the coordination's max_retries.",
-    )
-    success_exit_codes: list[Annotated[int, Field(ge=0, le=255)]] = Field(
-        default=[0], min_length=1, description="The exit codes that count as success."
-    )
-    heartbeat: StreamHeartbeat = Field(default_factory=StreamHeartbeat)
     converge: str | None = Field(
         default=None,
         description="Where it meets others first; default: the point that names it, or the final.",
-    )
-    sync: bool = Field(
-        default=False,
-        description="Bring others' work into its workspace while it runs, from checkpoints.",
-    )
-    tty: bool = Field(
-        default=False,
-        description="Run on a pseudo-terminal.",
-    )
-    ask: AskTable | None = Field(
-        default=None, description="How it is asked for a sign when it stands still."
-    )
-    executor: Text | None = Field(
-        default=None, description="A plugin that says by which command line it is run."
     )
     after: Duration = Field(default=0, description="Not before this long after its dependencies.")
     at: TimeOfDay | None = Field(
@@ -269,12 +221,6 @@ class StreamTable(Table):
             raise fault("`at` and `after` are two times to start at", "write one of them")
         return self
 
-    @model_validator(mode="after")
-    def _has_a_terminal_to_type_into(self) -> StreamTable:
-        if self.ask is not None and self.ask.line and not self.tty:
-            raise fault("`ask` with a `line` needs a terminal", "add `tty = true`")
-        return self
-
     each: (
         Annotated[
             Annotated[list[EachItem], Tag("<array>")] | Annotated[EachTable, Tag("<table>")],
@@ -304,11 +250,12 @@ class StreamTable(Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _may_leave_the_command_to_its_graph(cls, data: Any) -> Any:
-        each = data.get("each") if isinstance(data, dict) else None
-        if isinstance(each, dict) and "graph" in each and "command" not in data:
-            return {**data, "command": OWN_COMMANDS}
-        return data
+    def _may_leave_the_command_to_others(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "command" in data:
+            return data
+        each = data.get("each")
+        has_graph = isinstance(each, dict) and "graph" in each
+        return {**data, "command": OWN_COMMANDS} if has_graph or "template" in data else data
 
     @model_validator(mode="after")
     def _keeps_handlers_apart(self) -> StreamTable:

@@ -21,11 +21,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from anabranch.core.patterns import PatternRefused, compiled
+from anabranch.core.plans.plan import variable_of
 
 LONGEST_SECONDS = 1e9
 """The longest duration that is accepted, some thirty years."""
 
 _DEEPEST_OPTION = 32
+_PORT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}\Z", re.ASCII)
+_PORT_HINT = 'use up to 40 letters, digits, `-` and `_`, a letter first, such as "web"'
 
 _DURATION = re.compile(
     r"(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12}(?:\.\d{1,9})?)s)?\Z", re.ASCII
@@ -55,6 +58,21 @@ def duration_seconds(value: object) -> float:
     if not value <= LONGEST_SECONDS:  # refuses a NaN as well
         raise fault("a duration must be a number of at most 1e9 seconds", _DURATION_HINT)
     return float(value)
+
+
+_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([KMGTP]i?)?B", re.ASCII)
+_POWERS = " KMGTP"
+
+
+def size_in_bytes(value: object) -> int:
+    """Return how many bytes ``"20GB"``, ``"1.5 GiB"`` or a number of bytes is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise fault("must be a number of bytes, or a size", 'such as "500MB", "20GB" or "1.5GiB"')
+    unit = found[2] or " "
+    return int(float(found[1]) * (1024 if unit.endswith("i") else 1000) ** _POWERS.index(unit[0]))
 
 
 def time_of_day(value: object) -> str:
@@ -100,7 +118,7 @@ def _more_than_none(seconds: float) -> float:
 def _toml_kind(value: object) -> str | None:
     """Return the tag of a union's branch; brackets keep it apart from the keys of a file."""
     if isinstance(value, bool):
-        return None
+        return "<boolean>"
     if isinstance(value, BaseModel):
         return "<table>"
     kinds = {str: "<string>", int: "<integer>", list: "<array>", dict: "<table>"}
@@ -197,6 +215,32 @@ def sound_environment(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _port_name(value: str) -> str:
+    if not _PORT_NAME.match(value):
+        raise fault(f"{value[:40]!r} is not a name for a port", _PORT_HINT)
+    return value
+
+
+def distinct_ports(value: list[str]) -> list[str]:
+    """Take names of ports, each of which has an environment variable of its own."""
+    first: dict[str, str] = {}
+    for name in value:
+        variable = variable_of(name)
+        if variable in first:
+            raise fault(f"{first[variable]!r} and {name!r} are both {variable}", "rename one")
+        first[variable] = name
+    return value
+
+
+def _of_this_project(value: str) -> str:
+    """Refuse what names nothing in a project; all else is a line of a ``.gitignore``."""
+    if not value.strip() or "\n" in value or "\0" in value:
+        raise fault("expected a line as in a .gitignore", 'write a path or a pattern, as ".env"')
+    if ".." in value.strip().lstrip("!").split("/"):
+        raise fault(f"{value[:60]!r} leads out of the project", "only what lies in it is included")
+    return value
+
+
 def _known_signal(value: str) -> str:
     """Return a signal by its name, with or without SIG."""
     if signal_number(value) is None:
@@ -208,6 +252,13 @@ def signal_number(name: str) -> int | None:
     """Return a signal's number, or None if there is none that a process could answer to."""
     found = Signals.__members__.get(f"SIG{name.removeprefix('SIG')}")
     return None if found in (None, Signals.SIGKILL, Signals.SIGSTOP) else int(found)
+
+
+def _sound_url_path(value: str) -> str:
+    """Take the path of a request to one's own machine: nothing in it ends the line it stands in."""
+    if not re.fullmatch(r"/[!-~]{0,500}", value):
+        raise fault("is not a path of a URL", 'such as "/health": printable ASCII without spaces')
+    return value
 
 
 def _sound_pattern(value: str) -> str:
@@ -254,6 +305,19 @@ PositiveDuration = Annotated[
     AfterValidator(_more_than_none),
     WithJsonSchema({"anyOf": [_some_length, _duration_text]}),
 ]
+SizeOnDisk = Annotated[
+    int,
+    BeforeValidator(size_in_bytes),
+    Field(ge=1, le=2**60),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 2**60},
+                {"type": "string", "pattern": r"^[0-9]+([.][0-9]+)?\s*([KMGTP]i?)?B$"},
+            ]
+        }
+    ),
+]
 TimeOfDay = Annotated[
     str,
     BeforeValidator(time_of_day),
@@ -270,6 +334,9 @@ Command = Annotated[
 Name = Annotated[Text, AfterValidator(_not_empty)]
 ProjectPath = Annotated[Text, AfterValidator(_inside_the_project)]
 SignalName = Annotated[Text, AfterValidator(_known_signal)]
+IncludePattern = Annotated[Text, AfterValidator(_of_this_project)]
+PortName = Annotated[Text, AfterValidator(_port_name)]
+UrlPath = Annotated[Text, AfterValidator(_sound_url_path)]
 Pattern = Annotated[Text, AfterValidator(_sound_pattern)]
 Item = Annotated[
     Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
@@ -286,7 +353,7 @@ MemoryCeiling = Annotated[float, Field(ge=LEAST_MEMORY_MB, le=1e15, allow_inf_na
 CpuCeiling = Annotated[float, Field(ge=LEAST_CORES, le=1e15, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=10_000)]
 Retries = Annotated[int, Field(ge=0, le=1_000)]
-Condition = Literal["succeeded", "completed", "started", "converged"]
+Condition = Literal["succeeded", "completed", "started", "converged", "ready"]
 Protocol = Literal["registration", "heartbeat", "negotiation"]
 
 

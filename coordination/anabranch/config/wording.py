@@ -6,7 +6,7 @@ import re
 import types
 from collections.abc import Iterator
 from datetime import date, time
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,7 +14,9 @@ from pydantic_core import ErrorDetails
 from anabranch.config.model import PlanFile
 from anabranch.config.problems import KeyPath, Problem, key_text, nearest, printable, suggest
 
-_TAGS = frozenset({"<string>", "<integer>", "<array>", "<table>"})
+Model = TypeVar("Model", bound=BaseModel)
+
+_TAGS = frozenset({"<boolean>", "<string>", "<integer>", "<array>", "<table>"})
 
 _EXPECTED = {
     "string_type": "a string",
@@ -36,13 +38,18 @@ _MISSING: dict[KeyPath, tuple[str, str]] = {
 }
 
 
-def model_problems(document: dict[str, Any]) -> tuple[PlanFile | None, list[Problem]]:
-    """Read ``document`` through the model; return the typed plan, or everything that is wrong."""
+def model_problems(
+    document: dict[str, Any], root: type[Model]
+) -> tuple[Model | None, list[Problem]]:
+    """Read ``document`` through the model of its file, ``root``.
+
+    Returns it typed, or everything that is wrong.
+    """
     try:
-        return PlanFile.model_validate(document), []
+        return root.model_validate(document), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        return None, [_problem(document, detail) for detail in details]
+        return None, [_problem(document, detail, root) for detail in details]
 
 
 def toml_type(value: object) -> str:
@@ -59,9 +66,9 @@ def toml_type(value: object) -> str:
     return next((name for kind, name in names if isinstance(value, kind)), "a value")
 
 
-def allowed_keys(path: KeyPath) -> list[str]:
+def allowed_keys(path: KeyPath, root: type[BaseModel] = PlanFile) -> list[str]:
     """Return the keys that the table at ``path`` may hold."""
-    shape: object = PlanFile
+    shape: object = root
     for part in path:
         shape = next(_tables_in(_child(shape, part)), None)
     if isinstance(shape, type) and issubclass(shape, BaseModel):
@@ -69,9 +76,9 @@ def allowed_keys(path: KeyPath) -> list[str]:
     return []
 
 
-def _where_to(name: str, known: list[str]) -> str:
+def _where_to(name: str, known: list[str], root: type[BaseModel]) -> str:
     """Return a hint for a key that a table has not: what was meant, or where else it is right."""
-    homes = [path for path in _tables_of(PlanFile, ()) if name in allowed_keys(path)]
+    homes = [path for path in _tables_of(root, ()) if name in allowed_keys(path, root)]
     if not homes:
         return suggest(name, known, "keys here")
     places = [f"under `[{key_text(path)}]`" if path else "at the top" for path in homes[:3]]
@@ -91,7 +98,7 @@ def _tables_of(shape: object, path: KeyPath) -> Iterator[KeyPath]:
             yield from _tables_of(inner, (*path, "NAME"))
 
 
-def _problem(document: dict[str, Any], detail: ErrorDetails) -> Problem:
+def _problem(document: dict[str, Any], detail: ErrorDetails, root: type[BaseModel]) -> Problem:
     kind, context = detail["type"], detail.get("ctx", {})
     path = _clean(detail["loc"])
     value = _value_at(document, path)
@@ -103,7 +110,7 @@ def _problem(document: dict[str, Any], detail: ErrorDetails) -> Problem:
         return Problem(
             (*table, name),
             f"unknown key `{printable(name)}`",
-            _where_to(name, allowed_keys(table)),
+            _where_to(name, allowed_keys(table, root), root),
         )
     if kind == "missing":
         return _missing(path, f"`{path[-1]}` is missing")

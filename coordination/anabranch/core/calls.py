@@ -26,6 +26,7 @@ PointName = Annotated[PointId, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=2_000)]
 Key = Annotated[str, Meta(min_length=1, max_length=1_000)]
 Path = Annotated[str, Meta(min_length=1, max_length=4_096)]
+Choice = Annotated[str, Meta(min_length=1, max_length=200)]
 Number = Annotated[int, Meta(ge=0)]
 Amounts = Annotated[dict[Name, Annotated[float, Meta(gt=0)]], Meta(min_length=1, max_length=64)]
 
@@ -217,6 +218,28 @@ class Checkpoint(WaitingCall, frozen=True):
     """Keep the workspace as it is now, as a version that can be restored."""
 
     label: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Ask(WaitingCall, frozen=True):
+    """Ask the operator something; with ``choices`` the answer is one of them.
+
+    The question is put whether or not its client waits, and stands until it is answered.
+    """
+
+    question: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    choices: Annotated[tuple[Choice, ...], Meta(max_length=32)] = ()
+
+    def __post_init__(self) -> None:
+        if not self.question.strip():
+            raise ValueError("the question is empty")
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError("two choices are the same")
+
+
+class Prompt(Call, frozen=True):
+    """I wait at my terminal for a line of a person; without a ``text``, I do not any more."""
+
+    text: Annotated[str, Meta(max_length=200)] = ""
 
 
 class StateRestore(Call, frozen=True, tag="restore"):

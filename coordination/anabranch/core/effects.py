@@ -37,11 +37,34 @@ class StopProcess(Effect, frozen=True):
     grace_seconds: float
 
 
+class ReturnPorts(Effect, frozen=True):
+    """Give back the ports that a stream had, up to this attempt."""
+
+    stream: StreamId
+    attempt: Attempt
+
+
+class AwaitReadiness(Effect, frozen=True):
+    """See whether a service is ready, until the run clock reaches ``until``, once at least."""
+
+    stream: StreamId
+    attempt: Attempt
+    until: float
+
+
 class AskStream(Effect, frozen=True):
     """Ask a silent stream for a sign in the way that its plan says."""
 
     stream: StreamId
     attempt: Attempt
+
+
+class TypeInput(Effect, frozen=True):
+    """Type the line with that number into a stream's terminal, once."""
+
+    stream: StreamId
+    attempt: Attempt
+    number: Seq
 
 
 class RecoverHandler(Effect, frozen=True):
@@ -52,12 +75,26 @@ class RecoverHandler(Effect, frozen=True):
     handler: int
 
 
+class AskVictim(Effect, frozen=True):
+    """Ask the owner of a queue to let go of streams that another slot wants."""
+
+    victim: int
+    streams: tuple[tuple[StreamId, Attempt], ...]
+
+
 class CaptureResult(Effect, frozen=True):
     """Snapshot the workspace: a result to be merged, or partial work to be kept."""
 
     stream: StreamId
     attempt: Attempt
     is_partial: bool
+
+
+class TearDown(Effect, frozen=True):
+    """Run the plan's teardown in the workspace of an attempt whose work has been kept."""
+
+    stream: StreamId
+    attempt: Attempt
 
 
 class TakeCheckpoint(Effect, frozen=True):
@@ -102,13 +139,15 @@ class RunVerify(Effect, frozen=True):
     """Merge the work of these streams, and run the point's check on it.
 
     One that ``is_again`` is a second look, whatever the first one saw; ``failures`` is how often
-    this one has failed, and is tried again, so far.
+    this one has failed, and is tried again, so far. ``trial_of`` is whose work is looked at alone,
+    before one is adopted.
     """
 
     point: PointId
     streams: tuple[StreamId, ...]
     is_again: bool = False
     failures: int = 0
+    trial_of: StreamId = StreamId("")
 
 
 class WakeAt(Effect, frozen=True):
@@ -144,12 +183,14 @@ class WriteReport(Effect, frozen=True):
 _IN_WORDS: dict[type[Effect], str] = {
     CaptureBase: "looking at the base",
     TakeCheckpoint: "a checkpoint",
+    TearDown: "a teardown",
     MergeCheckpoint: "a checkpoint",
     OfferCheckpoint: "bringing a checkpoint",
     MergeResults: "merging",
     RunResolver: "the resolver",
     RunVerify: "the check",
     ApproveResult: "the approval",
+    AskVictim: "a steal",
     WriteReport: "the report",
 }
 

@@ -12,6 +12,16 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else several}"
 
 
+def size(count_bytes: int) -> str:
+    """Return how much data it is, for people: ``17 bytes``, ``1.2 kB``, ``814 MB``."""
+    if count_bytes < 1000:
+        return counted(count_bytes, "byte")
+    amount, units = count_bytes / 1000, ["kB", "MB", "GB", "TB"]
+    while amount >= 999.5 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{amount:.1f} {units[0]}" if amount < 9.95 else f"{amount:.0f} {units[0]}"
+
+
 def listing(names: Iterable[object], most: int = 4) -> str:
     """Return names in one phrase, those beyond ``most`` counted: ``a, b and 3 more``."""
     texts = [str(name) for name in names]
@@ -83,6 +93,15 @@ def flood(left_out_bytes: int) -> str:
     """Say how much of a flood of output no log keeps."""
     mib = left_out_bytes / (1 << 20)
     return f"writes a flood: {mib:.0f} MiB of its output are left out of the log's middle"
+
+
+def disk_size(count: int) -> str:
+    """Return a number of bytes as disks are sold: ``640 B``, ``12 kB``, ``3.4 GB``."""
+    value, units = float(count), iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while value >= 999.5 and (larger := next(units, None)):
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
 
 
 def utc(wall: float) -> str | None:

@@ -129,7 +129,7 @@ class Injector:
         busy = [s for s in state.streams.values() if self._is_at_work(s)]
         if busy:
             injection.at = self._host.now()
-            self._host.watch_clock.put_forward(injection.fault.seconds)
+            self._host.looking.clock.put_forward(injection.fault.seconds)
 
     # --- moments ---------------------------------------------------------------------------------
 

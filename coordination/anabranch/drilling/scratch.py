@@ -19,6 +19,7 @@ import psutil
 
 from anabranch.engine.git import Git
 from anabranch.engine.runs import project_root
+from anabranch.engine.workspaces.layers.mounting import hide_all_below
 from anabranch.errors import UsageError, WorldError
 from anabranch.plain_files import copy_plain
 
@@ -70,6 +71,7 @@ class Scratch:
 
     def remove(self) -> None:
         """Take everything away."""
+        hide_all_below(self.path)
         if self.is_small_disk:
             ctypes.CDLL(None).umount2(os.fsencode(self.path), 2)
         shutil.rmtree(self.path, ignore_errors=True)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,23 +29,23 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 async def run_bounded(
-    command: str,
+    command: str | Sequence[str],
     folder: Path,
     env: Mapping[str, str],
     log: Path,
     timeout_seconds: float,
     is_unwanted: Callable[[], bool] = lambda: False,
 ) -> Ended:
-    """Run ``command`` by ``sh -c`` in a folder; end it when time is up or it is wanted no more.
+    """Run a text by ``sh -c``, or words as they are, in a folder.
+
+    It is ended when time is up or it is wanted no more.
 
     Raises OSError if it cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with open_to_append(log) as output:
         process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            command,
+            *(("/bin/sh", "-c", command) if isinstance(command, str) else command),
             cwd=folder,
             env=dict(env),
             stdin=asyncio.subprocess.DEVNULL,

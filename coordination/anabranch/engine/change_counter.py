@@ -8,8 +8,6 @@ times as long as it worked. What the watcher counts meanwhile is an estimate, an
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable
 
@@ -18,10 +16,8 @@ from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
-from anabranch.engine.beside import started_beside
+from anabranch.engine.rounds import Rounds
 from anabranch.engine.watching import WorkspaceWatcher
-
-_log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 1.0
 REST_FACTOR = 15.0
@@ -47,13 +43,13 @@ class ChangeCounter:
         now: Callable[[], float] = time.monotonic,
         round_seconds: float = ROUND_SECONDS,
     ) -> None:
-        self._repo, self._watcher, self._now = repo, watcher, now
-        self._round_seconds = round_seconds
+        self._repo, self._watcher = repo, watcher
         self._counted: dict[StreamId, tuple[Stamp, int]] = {}
         self._due: dict[StreamId, Stamp] = {}
         self._state: State | None = None
-        self._wanted, self._stopping = threading.Event(), threading.Event()
-        self._thread: threading.Thread | None = None
+        self._rounds = Rounds(
+            "changes", self.round, rest_factor=REST_FACTOR, rest_seconds=round_seconds, now=now
+        )
 
     def files_changed(self, stream: StreamId, attempt: Attempt) -> tuple[int, bool]:
         """Return how many files a stream has changed, and whether that is an estimate."""
@@ -72,18 +68,12 @@ class ChangeCounter:
                 if counted is None or counted[0] != stamp:
                     due[stream.id] = stamp
         self._state, self._due = state, due
-        if due and not self._stopping.is_set():
-            if self._thread is None:
-                self._thread = started_beside(self._run, "anabranch-changes")
-            self._wanted.set()
+        if due:
+            self._rounds.want()
 
     def close(self) -> None:
         """End the thread, and take away what counting has kept."""
-        self._stopping.set()
-        self._wanted.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._rounds.close()
         if self._state is not None:
             ws.forget_counts(self._repo, self._state.run)
 
@@ -93,7 +83,7 @@ class ChangeCounter:
         if state is None:
             return
         for stream, stamp in due.items():
-            if self._stopping.is_set():
+            if self._rounds.are_closing:
                 return
             try:
                 count = ws.count_changes(self._repo, state.run, stream, stamp[0])
@@ -104,15 +94,3 @@ class ChangeCounter:
 
     def _stamp(self, stream: StreamId, attempt: Attempt) -> Stamp:
         return attempt, self._watcher.change_stamp(stream)
-
-    def _run(self) -> None:
-        rest = self._round_seconds  # nobody looks at the figures of a stream that is over sooner
-        while not self._stopping.wait(rest):
-            self._wanted.wait()
-            self._wanted.clear()
-            began = self._now()
-            try:
-                self.round()
-            except Exception:
-                _log.exception("counting changed files: one round failed")
-            rest = max(self._round_seconds, REST_FACTOR * (self._now() - began))

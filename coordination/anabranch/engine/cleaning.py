@@ -7,6 +7,8 @@ left alone.
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +18,15 @@ from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.strategies import Strategies
+from anabranch.engine.caches import MOST_AGE_SECONDS, Aged
 from anabranch.engine.clock import RunClock
+from anabranch.engine.disk_use import bytes_in
 from anabranch.engine.engine import Engine
 from anabranch.engine.journal import Journal
 from anabranch.engine.opening import git_errors, open_project
+from anabranch.engine.reaching_layers import reach_layers_of
 from anabranch.engine.run_lock import RunLock
+from anabranch.engine.runs import has_events, project_root, read_run, runs_of
 from anabranch.engine.workspaces import (
     Kept,
     Parked,
@@ -31,15 +37,22 @@ from anabranch.engine.workspaces import (
     list_rescues,
     reclaim_workspace,
 )
+from anabranch.engine.workspaces.ageing import forget_old
 from anabranch.engine.workspaces.handler_folders import handler_workspaces
-from anabranch.engine.workspaces.records import read_record
+from anabranch.engine.workspaces.including.frozen_files import copies_named_in
+from anabranch.engine.workspaces.records import own_place, read_record
+from anabranch.engine.workspaces.removing import make_writable
 from anabranch.errors import AnabranchError, machine_errors
-from anabranch.paths import RunFolder
+from anabranch.paths import ProjectFolder, RunFolder, project_folder
+from anabranch.undecodable import UNDECODABLE
 
 _OF_ANOTHER = (
     "it belongs to another repository that lay here, so nothing can be proved of its workspaces; "
     "anabranch doctor says more"
 )
+
+STARTING_SECONDS = 600.0
+"""So old has a folder without an event to be before it counts as left behind."""
 
 OVER = frozenset({RunPhase.CONVERGED, RunPhase.FAILED, RunPhase.STOPPED})
 
@@ -47,7 +60,7 @@ OVER = frozenset({RunPhase.CONVERGED, RunPhase.FAILED, RunPhase.STOPPED})
 class Cleaned(msgspec.Struct, frozen=True):
     """What became of one workspace: ``reclaimed``, ``parked`` (then ``ref`` holds it) or ``kept``.
 
-    A rehearsal says ``found``.
+    A rehearsal says ``found``. ``bytes`` is what it took of the disk.
     """
 
     stream: StreamId
@@ -56,18 +69,26 @@ class Cleaned(msgspec.Struct, frozen=True):
     outcome: str
     ref: str | None = None
     reason: str = ""
+    bytes: int = 0
 
 
 class CleanedRun(msgspec.Struct, frozen=True):
-    """What became of one run's workspaces; ``skipped`` says why it was left alone, if it was."""
+    """What became of one run's workspaces; ``skipped`` says why it was left alone, if it was.
+
+    One that was ``never_begun``, as its start was killed at once, has no folder any more.
+    """
 
     run: str
     workspaces: tuple[Cleaned, ...] = ()
     skipped: str = ""
+    never_begun: bool = False
 
 
 def clean_run(home: RunFolder, strategies: Strategies, is_rehearsal: bool = False) -> CleanedRun:
     """Reclaim the workspaces of a run that is over; a rehearsal only says which there are."""
+    why_not = reach_layers_of(home)
+    if why_not:
+        return CleanedRun(home.run, skipped=f"its workspaces cannot be reached: {why_not}")
     try:
         with machine_errors():
             lock = RunLock.acquire(home.lock)
@@ -76,6 +97,10 @@ def clean_run(home: RunFolder, strategies: Strategies, is_rehearsal: bool = Fals
     if lock is None:
         return CleanedRun(home.run, skipped="it is hosted by a running console")
     try:
+        if _was_never_begun(home):
+            if not is_rehearsal:
+                shutil.rmtree(home.path, ignore_errors=True)
+            return CleanedRun(home.run, never_begun=True)
         journal = Journal.open(home.journal, "write")
         try:
             return _clean(home, journal, strategies, is_rehearsal)
@@ -85,6 +110,60 @@ def clean_run(home: RunFolder, strategies: Strategies, is_rehearsal: bool = Fals
         return CleanedRun(home.run, skipped=error.message)
     finally:
         lock.release()
+
+
+def _was_never_begun(home: RunFolder) -> bool:
+    """Say whether a folder is left of a start that was killed before it had its first event.
+
+    Nothing was started then, and nobody has worked in it. A start may be under way that has not
+    come to its lock yet, so the folder has to be old enough.
+    """
+    if has_events(home) or home.attempts.exists() or any(home.workspaces.glob("*")):
+        return False
+    try:
+        # Of a part, for the folder itself is as young as the lock that was just taken in it.
+        return time.time() - home.logs.lstat().st_mtime > STARTING_SECONDS
+    except OSError:
+        return False
+
+
+def clean_caches(
+    folder: Path, older_than: float = MOST_AGE_SECONDS, is_rehearsal: bool = False
+) -> list[Aged]:
+    """Remove what nothing has used for so many seconds from a project's caches. Raises WorldError.
+
+    What a workspace stands on stays, and what was used of late.
+    """
+    home = ProjectFolder(project_folder(project_root(folder)))
+    if not is_rehearsal:
+        empty_trash(home)
+    with git_errors(), machine_errors():
+        return forget_old(home.store, older_than, _needed(home), is_rehearsal=is_rehearsal)
+
+
+def _needed(home: ProjectFolder) -> frozenset[str]:
+    """Return what runs that are not over were begun with, and cannot make again."""
+    names: set[str] = set()
+    for run in runs_of(home):
+        try:
+            name = copies_named_in(home.store / "runs" / run.run)
+        except UNDECODABLE:
+            continue  # nor can the run itself read it
+        found = read_run(run) if name else None
+        if found is not None and (found.state is None or found.state.phase not in OVER):
+            names.add(name)
+    return frozenset(names)
+
+
+def trash_of(project: ProjectFolder) -> Path:
+    """Return where runs lie that are removed and not deleted yet; nothing tells of them."""
+    return project.path / "removed"
+
+
+def empty_trash(project: ProjectFolder) -> None:
+    """Delete what removals that were killed have left behind."""
+    for left in trash_of(project).glob("*"):
+        shutil.rmtree(left, onerror=make_writable)
 
 
 def rescues_of(folder: Path) -> tuple[Rescue, ...]:
@@ -121,7 +200,8 @@ def _clean(
 
 def _workspaces(repository: Repository, state: State) -> Iterator[PreparedWorkspace]:
     for plan in state.plan.streams:
-        for attempt in range(1, state.streams[plan.id].attempt + 1):
+        newest = state.speculation.newest(plan.id, state.streams[plan.id].attempt)
+        for attempt in range(1, newest + 1):
             found = read_record(repository, state.run, plan.id, attempt)
             if found is not None and found.kind != "shared":
                 yield found
@@ -130,18 +210,26 @@ def _workspaces(repository: Repository, state: State) -> Iterator[PreparedWorksp
 
 def _reclaim(repository: Repository, workspace: PreparedWorkspace) -> Cleaned:
     about = (workspace.stream, workspace.attempt, str(workspace.path))
+    taken = bytes_in(own_place(workspace))
     outcome = reclaim_workspace(repository, workspace.run, workspace)
     match outcome:
         case Kept():
-            return Cleaned(*about, "kept", reason=outcome.reason)
+            return Cleaned(*about, "kept", reason=outcome.reason, bytes=taken)
         case Parked():
-            return Cleaned(*about, "parked", ref=outcome.ref)
-    return Cleaned(*about, "reclaimed")
+            aside = _aside(outcome.aside)
+            return Cleaned(*about, "parked", ref=outcome.ref, reason=aside, bytes=taken)
+    return Cleaned(*about, "reclaimed", reason=_aside(outcome.aside), bytes=taken)
+
+
+def _aside(folder: Path | None) -> str:
+    """Say where ignored files are as a workspace had them, if they were changed in it."""
+    return f"what it changed of the ignored files it was given: {folder}" if folder else ""
 
 
 def _rehearsed(workspace: PreparedWorkspace) -> Cleaned:
     path = str(workspace.path)
-    return Cleaned(workspace.stream, workspace.attempt, path, "found")
+    taken = bytes_in(own_place(workspace))
+    return Cleaned(workspace.stream, workspace.attempt, path, "found", bytes=taken)
 
 
 def _observation(cleaned: Cleaned) -> inputs.WorkspaceGone:

@@ -14,13 +14,13 @@ right now, says nothing and is tried again when something changes.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.conflicts.radar import LastTrial, Work, have_met, next_pairs
+from anabranch.core.deciding.points.adopting import race_each_other
 from anabranch.core.folds.inheritance import works_below
 from anabranch.core.folds.resolutions import resolution_of
 from anabranch.core.ids import Attempt, StreamId
@@ -29,7 +29,7 @@ from anabranch.core.model.foreseen import Pair
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.engine import workspaces as ws
-from anabranch.engine.beside import started_beside
+from anabranch.engine.rounds import Rounds
 from anabranch.engine.watching import NOT_WATCHED, WorkspaceWatcher
 from anabranch.engine.workspaces.trial import Side, Trial, Trials
 
@@ -72,9 +72,15 @@ class ConflictRadar:
     ) -> None:
         self._repo, self._state, self._watcher, self._post = repo, state, watcher, post
         self._now = now
-        self._round_seconds = round_seconds
-        self._wanted, self._stopping = threading.Event(), threading.Event()
-        self._thread: threading.Thread | None = None
+        self._rounds = Rounds(
+            "radar",
+            self.round,
+            rest_factor=REST_FACTOR,
+            rest_seconds=round_seconds,
+            now=now,
+            rests_first=False,
+            at_end=self._close_trials,
+        )
         self._looked_at: dict[StreamId, Stamp] = {}
         self._tested: dict[Pair, LastTrial] = {}
         self._sides: dict[StreamId, tuple[Stamp, Side]] = {}
@@ -87,22 +93,13 @@ class ConflictRadar:
         stamps = {s.id: stamp for s in state.streams.values() if (stamp := self._stamp(s))}
         if len(stamps) < 2:
             return
-        if stamps != self._looked_at or self._thread is None:
+        if stamps != self._looked_at or not self._rounds.are_going_on:
             self._looked_at = stamps
-            self._wake()
+            self._rounds.want()
 
     def close(self) -> None:
         """End the thread and take away what it kept."""
-        self._stopping.set()
-        self._wanted.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def _wake(self) -> None:
-        if self._thread is None and not self._stopping.is_set():
-            self._thread = started_beside(self._run, "anabranch-radar")
-        self._wanted.set()
+        self._rounds.close()
 
     def _stamp(self, stream: Stream) -> Stamp | None:
         """Return what differs whenever a stream's work does; None while it has none to compare."""
@@ -116,25 +113,9 @@ class ConflictRadar:
 
     # --- in its thread ---------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._wanted.wait()
-                self._wanted.clear()
-                began = self._now()
-                if not self._stopping.is_set():
-                    self._round_safely()
-                took = self._now() - began
-                self._stopping.wait(max(self._round_seconds, REST_FACTOR * took))
-        finally:
-            if self._trials is not None:
-                self._trials.close()
-
-    def _round_safely(self) -> None:
-        try:
-            self.round()
-        except Exception:
-            _log.exception("the conflict radar: one round failed")
+    def _close_trials(self) -> None:
+        if self._trials is not None:
+            self._trials.close()
 
     def round(self) -> None:
         """Test the pairs that are due, in the calling thread, for a bounded time."""
@@ -143,18 +124,18 @@ class ConflictRadar:
         stamps = {s.id: stamp for s in state.streams.values() if (stamp := self._stamp(s))}
         works = []
         for name in sorted(stamps):
-            if self._now() > deadline or self._stopping.is_set():
-                self._wanted.set()
+            if self._now() > deadline or self._rounds.are_closing:
+                self._rounds.want_one_more()
                 break
             works.append(self._work(trials, state.streams[name], stamps[name]))
         due = next_pairs(works, self._tested, MOST_PAIRS_A_ROUND)
         for pair in due:
-            if self._now() > deadline or self._stopping.is_set():
-                self._wanted.set()  # the rest comes in the next round
+            if self._now() > deadline or self._rounds.are_closing:
+                self._rounds.want_one_more()  # the rest comes in the next round
                 return
             self._test(trials, state, pair, (stamps[pair[0]], stamps[pair[1]]))
         if len(due) == MOST_PAIRS_A_ROUND:
-            self._wanted.set()
+            self._rounds.want_one_more()
 
     def _work(self, trials: Trials, stream: Stream, stamp: Stamp) -> Work:
         """Return what a stream has changed: as the last snapshot had it, and what came since."""
@@ -172,7 +153,8 @@ class ConflictRadar:
     def _test(self, trials: Trials, state: State, pair: Pair, stamps: tuple[Stamp, Stamp]) -> None:
         streams = (state.streams[pair[0]], state.streams[pair[1]])
         self._tested[pair] = LastTrial(self._now(), stamps)
-        if _is_built_on(state, *streams) or have_met(state, pair):
+        is_pointless = _is_built_on(state, *streams) or race_each_other(state, *pair)
+        if is_pointless or have_met(state, pair):
             return
         one, other = (self._side(trials, s, at) for s, at in zip(streams, stamps, strict=True))
         if one is None or other is None:

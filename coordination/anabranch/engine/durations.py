@@ -21,7 +21,8 @@ from anabranch.paths import ProjectFolder
 from anabranch.plain_files import read_if_there
 from anabranch.undecodable import UNDECODABLE
 
-MOST_SAMPLES = 7
+MOST_SAMPLES = 20
+"""As many as 19 of 20 can be told from."""
 MOST_WORKS = 5_000
 """Of more, those that were done longest ago are forgotten."""
 LONGEST_COMMAND = 4_096

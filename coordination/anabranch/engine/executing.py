@@ -35,14 +35,22 @@ class Executing:
         executor = self._executors.get(plan.executor)
         if executor is None:
             raise OSError(f"the executor {plan.executor!r} is not installed")
-        launch = Launch(
-            spec.stream, spec.attempt, tuple(spec.argv), spec.cwd, dict(spec.env), spec.tty
-        )
-        name = f"executor {plan.executor}"
+        argv = self._command_line(executor, spec, tuple(spec.argv), spec.cwd, spec.tty)
+        if spec.setup is None:
+            return replace(spec, argv=argv)
+        given = spec.setup
+        setup = self._command_line(executor, spec, given.argv, given.cwd, False)
+        return replace(spec, argv=argv, setup=replace(given, argv=setup))
+
+    def _command_line(
+        self, executor: Executor, spec: ProcessSpec, argv: tuple[str, ...], cwd: str, tty: bool
+    ) -> tuple[str, ...]:
+        launch = Launch(spec.stream, spec.attempt, argv, cwd, dict(spec.env), tty)
+        name = f"executor {executor.name}"
         answer = self._guard.ask(executor, name, partial(_asked, executor, launch), _nothing)
         if answer is None:
-            raise OSError(f"the executor {plan.executor!r} did not say how to run it")
-        return replace(spec, argv=answer)
+            raise OSError(f"the executor {executor.name!r} did not say how to run it")
+        return answer
 
 
 def _asked(executor: Executor, launch: Launch) -> tuple[str, ...] | None:

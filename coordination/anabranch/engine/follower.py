@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import RunId, Seq, StreamId
@@ -22,12 +23,11 @@ from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.views import accounting
 from anabranch.engine import requests
-from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock
 from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.journal import Journal
-from anabranch.engine.opening import open_project
+from anabranch.engine.machine_memory import memory_now
 from anabranch.engine.pressure import MachineWatch
 from anabranch.engine.pressure_samples import Sample
 from anabranch.engine.run_lock import holder_of, silent_since
@@ -36,6 +36,10 @@ from anabranch.engine.vitals import Vitals, VitalsSampler, watched_streams
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.errors import AnabranchError, MachineShort, UsageError, WorldError
 from anabranch.paths import RunFolder
+
+if TYPE_CHECKING:
+    from anabranch.engine.change_counter import ChangeCounter
+    from anabranch.engine.disk_watch import DiskWatch
 
 ANSWER_SECONDS = 10.0
 LOOK_AT_HOST_SECONDS = 1.0
@@ -58,12 +62,13 @@ class RunFollower:
         self._feed = Feed(state, self._journal.read(max(0, state.seq - KEPT // 10)))
         self._written = self._journal.changes()
         self._watcher = WorkspaceWatcher()
-        self._changes = _change_counter(state, self._watcher)
+        self._changes, self._disk = _counters(folder, state, self._watcher)
         self._sampler = VitalsSampler(
             lambda: watched_streams(self._feed.state, folder),
             self._watcher,
             ticked=self._look,
             count=self._changes.files_changed if self._changes else None,
+            disk=self._disk.workspace_bytes if self._disk else lambda *_: None,
         )
         self._machine = MachineWatch(time.monotonic)
         self._is_sampling = False
@@ -78,6 +83,8 @@ class RunFollower:
             self._sampler.stop()
         if self._changes is not None:
             self._changes.close()
+        if self._disk is not None:
+            self._disk.close()
         self._watcher.close()
         self._journal.close()
 
@@ -140,9 +147,10 @@ class RunFollower:
 
     def overhead(self) -> Overhead:
         state = self._feed.state
-        work = accounting.work_seconds(state, self.now())
+        now = self.now()
+        work, set_up = accounting.work_seconds(state, now), accounting.setup_seconds(state, now)
         by_category = accounting.overhead_seconds(state)
-        return Overhead(by_category, work, accounting.overhead_share(by_category, work))
+        return Overhead(by_category, work, accounting.overhead_share(by_category, work + set_up))
 
     def pressure(self) -> tuple[Sample, ...]:
         return self._machine.samples()
@@ -170,9 +178,11 @@ class RunFollower:
 
     def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
         if not self._feed.state.has_ended:
-            self._machine.look(vitals)
+            self._machine.look(vitals, memory_now())
         if self._changes is not None:
             self._changes.look(self._feed.state)
+        if self._disk is not None:
+            self._disk.look(self._feed.state)
 
     def _catch_up(self) -> None:
         """Take up what the journal has new.
@@ -213,11 +223,18 @@ class RunFollower:
             self._journal, self._written = journal, 0
 
 
-def _change_counter(state: State, watcher: WorkspaceWatcher) -> ChangeCounter | None:
-    """Return who counts what running streams change; None if the project is gone, or at rest."""
+def _counters(
+    folder: RunFolder, state: State, watcher: WorkspaceWatcher
+) -> tuple[ChangeCounter | None, DiskWatch | None]:
+    """Return who counts what running streams change and take up; None if all is at rest."""
     if state.has_ended:
-        return None
+        return None, None
+    from anabranch.engine.change_counter import ChangeCounter
+    from anabranch.engine.disk_watch import DiskWatch
+    from anabranch.engine.opening import open_project  # not for a run that is over
+
     try:
-        return ChangeCounter(open_project(Path(state.project))[0], watcher)
+        repository = open_project(Path(state.project))[0]
     except UsageError:
-        return None
+        return None, None
+    return ChangeCounter(repository, watcher), DiskWatch(folder, repository)

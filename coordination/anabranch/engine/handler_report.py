@@ -7,11 +7,14 @@ from typing import Any
 
 from anabranch.core.events import HandlerFinished
 from anabranch.core.ids import StreamId
+from anabranch.core.json_values import Json, checked_text
+from anabranch.core.model.handlers import results_key
 from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
 from anabranch.engine.handler_ends import HandlerEnds, all_ends
-from anabranch.engine.handler_results import shared_results
+from anabranch.engine.handler_results import results_path, shared_results
 from anabranch.engine.handlers import counts_of, have_handlers
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
 from anabranch.plain_files import NotPlain
 
@@ -45,9 +48,16 @@ def _entry(state: State, run: RunFolder, stream: StreamId) -> dict[str, Any]:
         "more_failures": len(found.failed) - len(named),
         "slowest": [_which(end) for end in found.slowest],
         "results": results,
+        "results_path": utf8_text(str(results_path(run, stream))) if results else None,
+        "results_are_shared": results is not None and _are_shared(state, stream, results),
         "problem": problem,
         "output": f"anabranch logs {stream} --handler N --run {state.run}",
     }
+
+
+def _are_shared(state: State, stream: StreamId, results: Json) -> bool:
+    """Return whether these results stand in the shared state: once a stream has succeeded."""
+    return state.shared.text(results_key(stream)) == checked_text(results)
 
 
 class _Reading:

@@ -18,9 +18,13 @@ import psutil
 
 from anabranch.core.strategies.kinds import KINDS
 from anabranch.engine import ceilings, git_leftovers
+from anabranch.engine.disk_use import by_kind, bytes_in, in_words, places_of_project
+from anabranch.engine.reaching_layers import tried_in_a_namespace
 from anabranch.engine.requirements import OLDEST_GIT, git_version, git_version_text
 from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
-from anabranch.paths import state_home
+from anabranch.engine.workspaces.layers.mounting import why_not_layers
+from anabranch.engine.workspaces.reflink import why_not_reflink
+from anabranch.paths import ProjectFolder, project_folder, state_home
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 from anabranch.plugins import load_plugins
 from anabranch.safe_mode import is_safe_mode
@@ -122,6 +126,14 @@ def _disk(folder: Path) -> Iterator[Finding]:
         yield Finding("disk", "ok", words)
 
 
+def _kept(folder: Path) -> Iterator[Finding]:
+    """Say how much of the disk is taken by what is kept of the project."""
+    home = ProjectFolder(project_folder(project_root(folder)))
+    sums = by_kind((place, bytes_in(place.path)) for place in places_of_project(home))
+    if sum(sums.values()):
+        yield Finding("kept", "ok", f"of this project {in_words(sums)}")
+
+
 def _unwritable(home: Path, project: Path) -> tuple[Path, str] | None:
     """Return where a project's runs cannot write, and why; sudo leaves folders of that kind."""
     try:
@@ -146,6 +158,23 @@ def _file_system(path: Path) -> str:
 
 def _lies_in(path: str, mount: str) -> bool:
     return path == mount or path.startswith(mount.rstrip("/") + "/")
+
+
+def _workspaces(folder: Path) -> Iterator[Finding]:
+    store = ProjectFolder(project_folder(project_root(folder))).store
+    existing = next(path for path in (store, *store.parents) if path.exists())
+    why_not = why_not_layers(existing)
+    if not why_not:
+        yield Finding("workspaces", "ok", "can be made of layers, in milliseconds")
+        return
+    in_a_namespace = tried_in_a_namespace(existing)
+    usually = "written file by file" if why_not_reflink(existing) else "cloned (reflink)"
+    if in_a_namespace:
+        why = why_not if in_a_namespace == why_not else f"{why_not}; {in_a_namespace}"
+        yield Finding("workspaces", "ok", f"are {usually}; no layers: {why}")
+    else:
+        said = 'method = "overlay" makes them of layers in a namespace (sudo does not work inside)'
+        yield Finding("workspaces", "ok", f"are {usually}; {said}")
 
 
 def _limits(folder: Path) -> Iterator[Finding]:
@@ -277,6 +306,8 @@ _LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
     _project,
     _repository,
     _disk,
+    _kept,
+    _workspaces,
     _limits,
     _machine,
     _ceilings,

@@ -24,16 +24,14 @@ from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.deciding.hearing import is_live
-from anabranch.core.ids import RunId, Seq, StreamId
+from anabranch.core.ids import RunId, Seq
 from anabranch.core.model.outcome import Refusal, Unheard
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.core.views import accounting
 from anabranch.engine import requests
-from anabranch.engine.ceilings import is_kept, sweep
-from anabranch.engine.change_counter import ChangeCounter
-from anabranch.engine.clock import RunClock, WatchClock
-from anabranch.engine.conflict_radar import ConflictRadar
+from anabranch.engine.ceilings import sweep
+from anabranch.engine.clock import RunClock
 from anabranch.engine.disk_hold import DiskHold
 from anabranch.engine.effort import Effort
 from anabranch.engine.engine import Engine
@@ -44,29 +42,21 @@ from anabranch.engine.gateway.endpoint import Reply
 from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
 from anabranch.engine.handler_watch import HandlerWatch
-from anabranch.engine.interference import Interference
 from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.journal_place import JournalPlace
-from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
-from anabranch.engine.machine_room import raise_descriptor_limit, shortage_ahead
+from anabranch.engine.looking import Looking
+from anabranch.engine.machine_room import raise_descriptor_limit
 from anabranch.engine.mailbox import Mailbox
-from anabranch.engine.memory_watch import MemoryWatch
 from anabranch.engine.observing import Observing
-from anabranch.engine.overhead_watch import OverheadWatch
 from anabranch.engine.performers.process_observations import still_running
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
-from anabranch.engine.pressure import PressureWatch
 from anabranch.engine.probing import measured_capacity
 from anabranch.engine.replies import settle, stop_all_the_same, tell
 from anabranch.engine.reporting import build_report
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.source import Frame, Hosting, Overhead
-from anabranch.engine.usage import UsageWatch
-from anabranch.engine.vitals import Vitals, VitalsSampler, Watched, watched_streams
-from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Repository
-from anabranch.engine.write_watch import WriteWatch
 from anabranch.errors import AnabranchError, MachineShort
 from anabranch.extending import Extensions
 from anabranch.paths import RunFolder
@@ -130,32 +120,16 @@ class RunHost:
         self._gateway: Gateway
         self._appended = asyncio.Event()
         self._last_turn = 0.0
-        self.watch_clock = WatchClock()
-        self._watcher = WorkspaceWatcher(now=self.watch_clock.monotonic)
-        self._interference = Interference(self.watch_clock.monotonic)
-        self._liveness = LivenessWatch(self.watch_clock.monotonic, self._interference)
-        self._usage = UsageWatch(
-            short_of=lambda: shortage_ahead((parts.repository.store, parts.folder.path))
+        self.looking = Looking(
+            parts.folder,
+            parts.repository,
+            lambda: self.state,
+            self.overhead,
+            self._post_from_outside,
+            parts.clock.now,
         )
-        self._pressure = PressureWatch(self.watch_clock.monotonic)
-        self.pressure = self._pressure.machine.samples
-        self._memory = MemoryWatch(partial(is_kept, parts.folder))
-        self._writes = WriteWatch(self._watcher)
-        self._radar = ConflictRadar(
-            parts.repository, lambda: self.state, self._watcher, self._post_from_outside
-        )
-        self._overhead = OverheadWatch(self.overhead, self.watch_clock.monotonic)
-        self._changes = ChangeCounter(parts.repository, self._watcher)
-        self._sampler = VitalsSampler(
-            self._running_streams,
-            self._watcher,
-            now=self.watch_clock.monotonic,
-            wall=self.watch_clock.wall,
-            ticked=self._look,
-            count=self._changes.files_changed,
-            interference=self._interference,
-            is_awaited=lambda: is_somebody_asked(self.state),
-        )
+        self.pressure = self.looking.pressure.machine.samples
+        self.vitals = self.looking.vitals
 
     # --- from any thread -------------------------------------------------------------------------
 
@@ -209,14 +183,7 @@ class RunHost:
         return self._parts.clock.now()
 
     def take(self, cursor: Seq) -> Frame:
-        return self._published.take(cursor, self._sampler.take_dirty())
-
-    def vitals(self) -> Mapping[StreamId, Vitals]:
-        return self._sampler.vitals
-
-    def verdicts(self) -> Mapping[StreamId, Verdict]:
-        """Return how each running stream gets on, as it was judged last."""
-        return self._liveness.verdicts
+        return self._published.take(cursor, self.looking.sampler.take_dirty())
 
     def strategy_use(self) -> Mapping[str, StrategyUse]:
         """Return how each strategy that was asked has done so far, by name."""
@@ -229,10 +196,12 @@ class RunHost:
 
     def overhead(self) -> Overhead:
         state = self.state
-        work = accounting.work_seconds(state, self.now())
+        now = self.now()
+        work = accounting.work_seconds(state, now)
         effort = self._effort()
         by_category = {**accounting.overhead_seconds(state), **effort.seconds}
-        share = accounting.overhead_share(by_category, work)
+        set_up = accounting.setup_seconds(state, now)
+        share = accounting.overhead_share(by_category, work + set_up)
         return Overhead(by_category, work, share, effort.latency)
 
     def report(self) -> dict[str, Any]:
@@ -263,27 +232,6 @@ class RunHost:
 
     def _state(self) -> State:
         return self._engine.state
-
-    def _running_streams(self) -> list[Watched]:
-        return watched_streams(self.state, self._parts.folder) if self._feed else []
-
-    def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
-        """Tell the engine what has changed; called in the sampler's thread, tick by tick."""
-        if self._feed is None:
-            return
-        state = self.state
-        news = [
-            *self._liveness.look(state, vitals),
-            *self._usage.look(state, vitals),
-            *self._pressure.look(state, vitals),
-            *self._memory.look(state, vitals),
-            *self._writes.look(state),
-            *self._overhead.look(state),
-        ]
-        for given in news:
-            self._post_from_outside(given)
-        self._radar.look(state)
-        self._changes.look(state)
 
     def _post_from_outside(self, given: inputs.Input) -> None:
         self._mailbox.post(given)
@@ -323,14 +271,18 @@ class RunHost:
             self._post,
             self._effort,
             gateway.environment,
-            self._watcher,
+            self.looking.watcher,
             Executing(parts.extensions.executors, self._guard),
-            self._interference,
+            self.looking.interference,
             handler_watch.hear,
             self.vitals,
         )
         disk_hold = DiskHold(
-            parts.folder, self._workspaces.places, self._state, self._post, self._interference
+            parts.folder,
+            self._workspaces.places,
+            self._state,
+            self._post,
+            self.looking.interference,
         )
         if parts.state is not None:
             self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))
@@ -341,9 +293,9 @@ class RunHost:
             await gateway.open()
             await self._adopt(performing)
             self._ready.set()  # what has happened is published before any plugin is asked
-            for seen in (*self._pressure.look(self.state, {}), self._machine_seen()):
+            for seen in (*self.looking.before_all(), self._machine_seen()):
                 self._mailbox.post_first(seen)
-            self._sampler.start()
+            self.looking.sampler.start()
             beside += [
                 self._loop.create_task(self._poll_requests()),
                 self._loop.create_task(self._sync_forever()),
@@ -358,10 +310,7 @@ class RunHost:
             await asyncio.gather(*beside, return_exceptions=True)
             await gateway.close()
             await performing.close()
-            self._sampler.stop()
-            self._radar.close()
-            self._changes.close()
-            self._watcher.close()
+            self.looking.close()
             self.observing.close()
 
     def _begin(self, performing: Performing) -> None:
@@ -415,14 +364,14 @@ class RunHost:
         self._appended.set()
         self._publish(turn.records)
         self._hear(letter.given for letter in batch)
-        for said in self._liveness.last_words(self._engine.state, turn.records):
+        for said in self.looking.liveness.last_words(self._engine.state, turn.records):
             self._post(said)
         for position, letter in enumerate(batch):
             tell(letter, turn.refusals.get(position) or turn.answers.get(position))
         self._gateway.spent([letter.given for letter in batch], turn.seconds)
         self._gateway.turned(turn.records)
         if any(isinstance(r.event, ev.StreamStarted) for r in turn.records):
-            self._sampler.nudge()
+            self.looking.sampler.nudge()
         for effect in turn.effects:
             performing.perform(effect)
         for fault in self._guard.news():
@@ -438,7 +387,7 @@ class RunHost:
             if isinstance(given, calls.Call):
                 caller = given.caller
                 if is_live(state, caller.stream, caller.attempt):
-                    self._liveness.heard(given)
+                    self.looking.liveness.heard(given)
 
     async def _sync_forever(self) -> None:
         """Let what was appended reach the disk within moments, off the engine's thread."""

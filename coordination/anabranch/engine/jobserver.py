@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from anabranch.core.deciding.resources import capacity
 from anabranch.core.ids import StreamId
-from anabranch.core.model.at_work import active_streams
+from anabranch.core.model.at_work import active_attempts
 from anabranch.core.model.resources import CPU
 from anabranch.core.model.state import State, Stream
 from anabranch.engine.handlers import tally_of
@@ -120,7 +120,7 @@ class Jobserver:
 
     def _meet(self, state: State, now: float) -> None:
         """Begin to look after attempts that have begun, and no longer after those that are over."""
-        active = {self._folder.attempt_name(s.id, s.attempt): s for s in active_streams(state)}
+        active = {self._folder.attempt_name(s.id, s.attempt): s for s in active_attempts(state)}
         for name in self._loans.keys() - active.keys():
             if self._recalled.pop(name, None):
                 self._unwatch(self._loans[name])
@@ -239,7 +239,7 @@ class Jobserver:
 
     def _take_away_what_was_left(self) -> None:
         """Remove the fifos of attempts whose holder was killed while no engine was there."""
-        live = {(s.id, s.attempt) for s in active_streams(self._state())}
+        live = {(s.id, s.attempt) for s in active_attempts(self._state())}
         with suppress(OSError):
             for name in os.listdir(self._folder.attempts):
                 known = attempt_of(name)

@@ -197,10 +197,15 @@ class _Outside(msgspec.Struct):
 
 
 class LivenessWatch(msgspec.Struct):
-    """Judges all streams once a tick. :meth:`heard` may be called from any thread."""
+    """Judges all streams once a tick. :meth:`heard` may be called from any thread.
+
+    ``is_visited`` says whether a person is attached to an attempt's terminal: nobody ends a stream
+    under somebody's hands.
+    """
 
     now: Callable[[], float] = time.monotonic
     interference: Interference = msgspec.field(default_factory=Interference)
+    is_visited: Callable[[StreamId, Attempt], bool] = lambda stream, attempt: False
     _tracks: dict[StreamId, _Track] = {}
     _outside: dict[StreamId, _Outside] = {}
     _heard: dict[StreamId, _Heard] = {}
@@ -273,7 +278,13 @@ class LivenessWatch(msgspec.Struct):
         is_stirred = self.interference.is_settling(stream.id)
         track.look(seen, heard, passed, is_stirred=is_stirred)
         waits_for = waiting_for(state, stream.id)
-        return judge(track.as_signs(seen, waits_for), state.stream_plan(stream.id))
+        plan = state.stream_plan(stream.id)
+        verdict = judge(track.as_signs(seen, waits_for), plan)
+        if plan.is_service and track.beat is None:
+            return Verdict("lively", "a service may well be silent")
+        if verdict.name in BAD and plan.tty and self.is_visited(stream.id, stream.attempt):
+            return Verdict("unclear", f"{verdict.evidence}; a person is attached to its terminal")
+        return verdict
 
     def _news(self, stream: Stream, verdict: Verdict) -> Iterator[inputs.Input]:
         """Yield a turn for worse; one for better only if the stream itself gave a sign."""

@@ -15,6 +15,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from anabranch.engine.log_colours import Runs, runs_of
 from anabranch.hostile_text import escape_for_terminal, shortened
 from anabranch.plain_files import open_plain
 
@@ -34,10 +35,13 @@ class LineAssembler:
 
     Args:
         longest: the characters after which a line is cut.
+
+    ``new_colours`` says how the lines of the last call looked.
     """
 
     def __init__(self, longest: int = LONGEST_LINE) -> None:
         self.longest = longest
+        self.new_colours: list[Runs] = []
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._segment = ""
         self._overwritten = ""
@@ -45,10 +49,11 @@ class LineAssembler:
     def feed(self, data: bytes) -> list[str]:
         """Take the next bytes and return the lines they complete."""
         *ended, rest = self._decoder.decode(data).split("\n")
-        lines = []
+        lines, self.new_colours = [], []
         for text in ended:
             self._extend(text)
             lines.append(self.unfinished)
+            self.new_colours.append(self.unfinished_colours)
             self._segment = self._overwritten = ""
         self._extend(rest)
         return lines
@@ -57,6 +62,11 @@ class LineAssembler:
     def unfinished(self) -> str:
         """The line that has begun and has no end yet, as it would be shown now."""
         return _presentable(self._segment or self._overwritten, self.longest)
+
+    @property
+    def unfinished_colours(self) -> Runs:
+        """How that line looks."""
+        return runs_of(self._segment or self._overwritten)
 
     def _extend(self, text: str) -> None:
         first, *overwrites = text.split("\r")
@@ -105,6 +115,16 @@ class LogTail:
     def unfinished(self) -> str:
         """The last line as far as it has been written."""
         return self._assembler.unfinished
+
+    @property
+    def unfinished_colours(self) -> Runs:
+        """How that line looks."""
+        return self._assembler.unfinished_colours
+
+    @property
+    def new_colours(self) -> list[Runs]:
+        """How the lines of the last call look."""
+        return self._assembler.new_colours
 
     def read_new(self, max_bytes: int = CHUNK_BYTES) -> list[str]:
         """Return the lines completed since the last call, from at most ``max_bytes`` of log.
@@ -200,6 +220,14 @@ def last_line(path: Path) -> str:
         if assembler.unfinished.strip():
             return assembler.unfinished
     return ""
+
+
+def unfinished_line(path: Path) -> str:
+    """Return the last line of a log if it has no end, from its last 4 KiB; "" if it has one."""
+    data, _ = _last_bytes(path, LAST_LINE_BYTES)
+    assembler = LineAssembler()
+    assembler.feed(data.rpartition(b"\n")[2])
+    return assembler.unfinished
 
 
 def _presentable(raw: str, longest: int) -> str:

@@ -8,34 +8,19 @@ closely. Where the kernel itself holds a stream to its ceiling, nobody else does
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
-
-import psutil
 
 from anabranch.core import inputs
-from anabranch.core.deciding.resources import LEAST_MEMORY_MB, LEAST_MEMORY_SHARE
+from anabranch.core.deciding.resources import least_free_mb
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.resources import MEMORY
 from anabranch.core.model.state import State
+from anabranch.engine.machine_memory import MachineMemory
 from anabranch.engine.process_table import processes_below
 from anabranch.engine.vitals import Vitals
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 
 _MIB = 1 << 20
 _KIB_PER_MIB = 1024
-
-
-class Free(NamedTuple):
-    """The machine's memory, in MB."""
-
-    available_mb: float
-    total_mb: float
-
-
-def free_memory() -> Free:
-    """Return what is left of the machine's memory."""
-    memory = psutil.virtual_memory()
-    return Free(memory.available / _MIB, memory.total / _MIB)
 
 
 def proportional_mb(holder_pid: int) -> float | None:
@@ -70,21 +55,22 @@ class MemoryWatch:
     def __init__(
         self,
         is_kept: Callable[[StreamId, Attempt], bool],
-        measure: Callable[[], Free] = free_memory,
         closely: Callable[[int], float | None] = proportional_mb,
     ) -> None:
-        self._is_kept, self._measure, self._closely = is_kept, measure, closely
+        self._is_kept, self._closely = is_kept, closely
         self._before: dict[tuple[StreamId, Attempt], float] = {}
         self._was_short = False
 
-    def look(self, state: State, vitals: Mapping[StreamId, Vitals]) -> Iterator[inputs.Input]:
+    def look(
+        self, state: State, vitals: Mapping[StreamId, Vitals], memory: MachineMemory
+    ) -> Iterator[inputs.Input]:
         """Yield what the engine has to know."""
         if state.has_ended:
             return
         now = {(v.stream, v.attempt): v.memory_bytes / _MIB for v in vitals.values()}
         least = {key: min(mb, self._before.get(key, 0.0)) for key, mb in now.items()}
         self._before = now
-        was_short, self._was_short = self._was_short, self._is_short()
+        was_short, self._was_short = self._was_short, _is_short(memory)
         is_short = was_short and self._was_short
         above = [key for key, mb in least.items() if _is_above(state, key, mb)]
         for key in above:
@@ -93,10 +79,6 @@ class MemoryWatch:
             uses = tuple(inputs.MemoryUse(*key, round(mb, 1)) for key, mb in least.items())
             yield inputs.MemorySeen(uses=uses, is_short=is_short)
 
-    def _is_short(self) -> bool:
-        free = self._measure()
-        return free.available_mb < max(LEAST_MEMORY_MB, free.total_mb * LEAST_MEMORY_SHARE)
-
     def _looked_at(self, state: State, key: tuple[StreamId, Attempt], mb: float) -> float:
         """Return what one has that seems to be above its ceiling."""
         if self._is_kept(*key):
@@ -104,6 +86,10 @@ class MemoryWatch:
         holder = state.streams[key[0]].holder_pid
         found = self._closely(holder) if holder is not None else None
         return mb if found is None else min(mb, found)
+
+
+def _is_short(memory: MachineMemory) -> bool:
+    return memory.available_mb < least_free_mb(memory.total_mb)
 
 
 def _limit(state: State, stream: StreamId) -> float | None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.deciding.owed import is_owed
+from anabranch.core.deciding.streams.stealing import let_go
 from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.core.model.state import State
 from anabranch.core.views.samples import samples_of
@@ -36,11 +37,13 @@ from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
+from anabranch.engine.performers.failures import failure_of
 from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.going_on import handlers_in_env
 from anabranch.engine.performers.launching import launch_spec, own_variables
 from anabranch.engine.performers.offering import Offering
-from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
+from anabranch.engine.performers.point_checkpoints import CheckpointEffects
+from anabranch.engine.performers.ports import return_ports, with_ports
 from anabranch.engine.performers.process_observations import Observations
 from anabranch.engine.performers.processes import Processes
 from anabranch.engine.performers.resolver import run_resolver
@@ -213,10 +216,13 @@ class Performing:
             case fx.CaptureBase():
                 await self._in_thread(effect, self._workspaces.capture_base)
             case fx.PrepareWorkspace():
-                await self._in_thread(effect, self._workspaces.prepare)
+                left_by = self._workspaces.left_by(self._state(), effect)
+                await self._in_thread(effect, self._prepare, self._alone_in(left_by))
                 await self._give_back(effect.stream, effect.attempt - 1)
             case fx.CaptureResult():
                 await self._capture(effect)
+            case fx.TearDown():
+                await self._tear_down(effect)
             case fx.TakeCheckpoint():
                 await self._in_thread(
                     effect, self._captures.checkpoint, self._alone_in(effect.stream)
@@ -235,12 +241,20 @@ class Performing:
                 await self._approve(effect)
             case fx.StartProcess():
                 await self._start(effect)
+            case fx.AskVictim():
+                self._post(let_go(effect))
             case fx.AskStream():
                 await self._ask(effect)
+            case fx.TypeInput():
+                await self._type(effect)
             case fx.RecoverHandler():
                 await self._recover_handler(effect)
             case fx.StopProcess():
                 await self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds)
+            case fx.AwaitReadiness():
+                await self._await_readiness(effect)
+            case fx.ReturnPorts():
+                await asyncio.to_thread(return_ports, effect, self._folder)
             case fx.WriteReport():
                 await self._write_report()
 
@@ -254,6 +268,9 @@ class Performing:
         async with alone or nullcontext():
             task = partial(work, self._state(), effect)
             self._post(await asyncio.get_running_loop().run_in_executor(self._workers, task))
+
+    def _prepare(self, state: State, effect: fx.PrepareWorkspace) -> inputs.Input:
+        return with_ports(state, effect, self._folder, self._workspaces.prepare(state, effect))
 
     async def _capture(self, effect: fx.CaptureResult) -> None:
         """Capture a stream's work; where that fails it is tried again, and the work is not.
@@ -279,9 +296,23 @@ class Performing:
         salvage = partial(self._captures.capture_what_can_be, reason=reason)
         await self._in_thread(effect, salvage, self._alone_in(effect.stream))
 
+    async def _tear_down(self, effect: fx.TearDown) -> None:
+        from anabranch.engine.performers.tearing_down import tear_down  # few plans have one
+
+        self._post(
+            await tear_down(
+                self._workspaces,
+                self._folder,
+                self._state(),
+                effect,
+                self._environment,
+                self._executing,
+            )
+        )
+
     async def _give_back(self, stream: StreamId, attempt: Attempt) -> None:
         """Give back the workspace of the attempt before; whatever hinders it does no harm."""
-        task = partial(give_back, self._workspaces.repository, self._state().run, stream, attempt)
+        task = partial(give_back, self._workspaces.repository, self._state(), stream, attempt)
         try:
             gone = await asyncio.get_running_loop().run_in_executor(self._workers, task)
         except Exception as error:
@@ -323,10 +354,9 @@ class Performing:
             _log.debug("nothing is learned from the run: %s", error)
 
     async def _resolve(self, effect: fx.RunResolver) -> None:
+        repository = self._workspaces.repository
         self._post(
-            await run_resolver(
-                self._workspaces.repository, self._folder, self._state, effect, self._environment
-            )
+            await run_resolver(repository, self._folder, self._state, effect, self._environment)
         )
 
     async def _verify(self, effect: fx.RunVerify) -> None:
@@ -352,6 +382,21 @@ class Performing:
                 self._interference,
             )
         )
+
+    async def _await_readiness(self, effect: fx.AwaitReadiness) -> None:
+        from anabranch.engine.performers.readiness import await_readiness  # few runs have services
+
+        around = (self._environment, self._workspaces.prefix, self._folder)
+        seen = await await_readiness(self._state, effect, self._clock.now, *around)
+        if seen is not None:
+            self._post(seen)
+
+    async def _type(self, effect: fx.TypeInput) -> None:
+        from anabranch.engine.performers.sending import type_input  # here: few runs are typed into
+
+        outcome = await type_input(self.processes, self._folder, self._state, effect)
+        if outcome is not None:
+            self._post(outcome)
 
     async def _recover_handler(self, effect: fx.RecoverHandler) -> None:
         from anabranch.engine.performers.fanning import pass_on  # here: few runs have handlers
@@ -427,57 +472,9 @@ class Performing:
             self._held_up[effect] = reason
 
     def _post_failure(self, effect: fx.Effect, reason: str, is_permanent: bool) -> None:
-        match effect:
-            case fx.CaptureBase():
-                self._post(inputs.BaseNotFound(reason=reason, cause=effect.cause))
-            case fx.MergeResults():
-                self._post(
-                    inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)
-                )
-            case fx.RunResolver():
-                self._post(
-                    inputs.ResolverFinished(point=effect.point, reason=reason, cause=effect.cause)
-                )
-            case fx.RunVerify():
-                self._post(
-                    inputs.VerifyFinished(
-                        point=effect.point,
-                        streams=effect.streams,
-                        reason=reason,
-                        cause=effect.cause,
-                    )
-                )
-            case fx.ApproveResult():
-                hint = "the result stands on its branch; nothing was changed"
-                self._post(inputs.ApprovalNotDone(reason=reason, hint=hint, cause=effect.cause))
-            case fx.MergeCheckpoint(point=point, number=number):
-                self._post(
-                    inputs.CheckpointNotMerged(
-                        point=point, number=number, reason=reason, cause=effect.cause
-                    )
-                )
-            case fx.OfferCheckpoint():
-                self._post(declined(effect, reason))
-            case fx.TakeCheckpoint():
-                self._post(
-                    inputs.CheckpointNotTaken(
-                        stream=effect.stream,
-                        attempt=effect.attempt,
-                        number=effect.number,
-                        reason=reason,
-                        cause=effect.cause,
-                    )
-                )
-            case fx.PrepareWorkspace() | fx.StartProcess() | fx.CaptureResult():
-                self._post(
-                    inputs.EffectFailed(
-                        stream=effect.stream,
-                        attempt=effect.attempt,
-                        reason=reason,
-                        is_permanent=is_permanent,
-                        cause=effect.cause,
-                    )
-                )
+        failure = failure_of(effect, reason, is_permanent=is_permanent)
+        if failure is not None:
+            self._post(failure)
 
 
 def start_threads(workers: ThreadPoolExecutor) -> None:

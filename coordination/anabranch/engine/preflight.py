@@ -13,12 +13,14 @@ from typing import Literal
 
 import msgspec
 
+from anabranch.core.events import Included
 from anabranch.core.ids import RunId
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.plans.plan import Plan
 from anabranch.engine import workspaces as ws
 from anabranch.engine.surroundings import leads_into_checkout
 from anabranch.errors import DiskFull, LossRefused, UsageError
+from anabranch.hostile_text import utf8_text
 
 CHECKED = RunId("check")
 """The name under which refs are tried while no run has one."""
@@ -29,7 +31,7 @@ NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 class Finding(msgspec.Struct, frozen=True):
     """Something to know before a run begins, with its code and the way out."""
 
-    code: Literal["cannot-begin", "cannot-approve", "leads-into-checkout"]
+    code: Literal["cannot-begin", "cannot-approve", "leads-into-checkout", "not-included"]
     message: str
     hint: str = ""
 
@@ -44,10 +46,22 @@ def look_around(
     """Yield what to know about the project before a plan runs in it. Raises GitError."""
     room, outlook = ws.want_of_room(repo), ws.look_ahead(repo, CHECKED)
     hindrances = (*((room,) if room else ()), *ws.why_not_begin(repo, CHECKED, outlook))
-    for refusal in (*hindrances, *_not_in_base(repo, plan)):
+    for refusal in (*hindrances, *_without_method(repo, plan), *_not_in_base(repo, plan)):
         yield Finding("cannot-begin", refusal.reason, refusal.hint)
     to_approve = ws.why_not_approve(repo, plan.include_uncommitted, outlook)
     yield from _for_later(repo, plan, environment, to_approve)
+
+
+def look_for_included(repo: ws.Repository, plan: Plan) -> tuple[Included, tuple[Finding, ...]]:
+    """Return what git ignores and workspaces of a plan would get, and what to know about it."""
+    if not works_apart(plan):
+        return Included(), ()
+    try:
+        found = ws.list_included(repo, plan.include)
+    except ws.GitError as error:
+        return Included(), (Finding("cannot-begin", error.reason, error.hint),)
+    left_out = tuple(Finding("not-included", utf8_text(words)) for words in found.left_out)
+    return found.included, left_out
 
 
 def _for_later(
@@ -84,7 +98,8 @@ def require_ready(
     if room is not None:
         raise DiskFull(room.reason, room.hint)
     outlook = ws.look_ahead(repo, run)
-    for refusal in (*ws.why_not_begin(repo, run, outlook), *_not_in_base(repo, plan)):
+    hindrances = (*ws.why_not_begin(repo, run, outlook), *_without_method(repo, plan))
+    for refusal in (*hindrances, *_not_in_base(repo, plan)):
         raise UsageError(refusal.reason, refusal.hint)
     to_approve = ws.why_not_approve(repo, plan.include_uncommitted, outlook)
     if not approve:
@@ -99,8 +114,16 @@ def require_ready(
 
 
 def works_apart(plan: Plan) -> bool:
-    """Return whether any stream has a workspace of its own."""
-    return any(stream.workspace != "shared" for stream in plan.streams)
+    """Return whether any stream has a workspace of its own, or may come to be there."""
+    return plan.is_open or any(stream.workspace != "shared" for stream in plan.streams)
+
+
+def _without_method(repo: ws.Repository, plan: Plan) -> Iterator[Refusal]:
+    """Yield why workspaces cannot be made in the way that the plan insists on."""
+    for method in dict.fromkeys(stream.method for stream in plan.streams):
+        refusal = ws.why_not_method(repo, method)
+        if refusal is not None:
+            yield refusal
 
 
 def _not_in_base(repo: ws.Repository, plan: Plan) -> Iterator[Refusal]:

@@ -11,7 +11,6 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -21,13 +20,12 @@ from anabranch.core import inputs
 from anabranch.core.ids import StreamId
 from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.state import State
+from anabranch.engine.machine_memory import MachineMemory
 from anabranch.engine.pressure_samples import MOST_SAMPLES, Sample, Waits
+from anabranch.engine.stalls import waits_for
 from anabranch.engine.vitals import Vitals
-from anabranch.plain_files import read_plain
 
 _MIB = 1 << 20
-_PRESSURE = Path("/proc/pressure")
-_PRESSURE_BYTES = 4096
 WANTED_SECONDS = 15.0
 """For so long the machine is looked at after somebody has asked; longer than between two ticks."""
 HORIZON_LOOKS = 3
@@ -35,15 +33,12 @@ HORIZON_LOOKS = 3
 
 
 class Machine(NamedTuple):
-    """The machine as it is now; seconds, and bytes from swap and disks, are since its start."""
+    """What else the machine does; seconds, and bytes from swap and disks, are since its start."""
 
-    memory_available_bytes: int
-    memory_total_bytes: int
     idle_seconds: float
     whole_seconds: float
     cores: int
     swapped_in_bytes: int
-    memory: Waits = Waits()
     cpu: Waits = Waits()
     io: Waits = Waits()
     disk_bytes: int | None = None
@@ -51,15 +46,12 @@ class Machine(NamedTuple):
 
 def machine_now() -> Machine:
     """Return how hard the machine works."""
-    memory, times = psutil.virtual_memory(), psutil.cpu_times()
+    times = psutil.cpu_times()
     return Machine(
-        memory_available_bytes=memory.available,
-        memory_total_bytes=memory.total,
         idle_seconds=times.idle + getattr(times, "iowait", 0.0),
         whole_seconds=sum(times[:8]),
         cores=len(os.sched_getaffinity(0)),
         swapped_in_bytes=psutil.swap_memory().sin,
-        memory=waits_for("memory"),
         cpu=waits_for("cpu"),
         io=waits_for("io"),
         disk_bytes=_disk_bytes(),
@@ -75,27 +67,12 @@ def _disk_bytes() -> int | None:
     return counted.read_bytes + counted.write_bytes if counted is not None else None
 
 
-def waits_for(what: str, folder: Path = _PRESSURE) -> Waits:
-    """Return how much processes wait for something; nothing where the kernel does not tell."""
-    try:
-        text = read_plain(folder / what, _PRESSURE_BYTES).decode("ascii")
-        means = {line.split()[0]: _mean(line) for line in text.splitlines()}
-    except (OSError, ValueError, IndexError):
-        return Waits()
-    return Waits(means.get("some"), means.get("full"))
-
-
-def _mean(line: str) -> float:
-    """Return ``avg10`` of a line ``some avg10=0.00 avg60=…``."""
-    return float(line.split()[1].removeprefix("avg10="))
-
-
 class MachineWatch:
     """Looks at the machine while that is needed, and keeps what it was like in the last minutes.
 
     Args:
         now: the monotonic clock.
-        measure: looks at the machine.
+        measure: looks at the rest of the machine.
     """
 
     def __init__(
@@ -112,7 +89,13 @@ class MachineWatch:
         self._wanted_until = self._now() + WANTED_SECONDS
         return self._samples
 
-    def look(self, vitals: Mapping[StreamId, Vitals], *, is_needed: bool = False) -> Sample | None:
+    def look(
+        self,
+        vitals: Mapping[StreamId, Vitals],
+        memory: MachineMemory,
+        *,
+        is_needed: bool = False,
+    ) -> Sample | None:
         """Look at the machine if it is needed, or somebody has asked for samples of late."""
         now = self._now()
         if not (is_needed or now <= self._wanted_until):
@@ -123,10 +106,10 @@ class MachineWatch:
         sample = Sample(
             at=now,
             cores=machine.cores,
-            memory_available_mb=machine.memory_available_bytes / _MIB,
-            memory_total_mb=machine.memory_total_bytes / _MIB,
+            memory_available_mb=memory.available_mb,
+            memory_total_mb=memory.total_mb,
             cpu=machine.cpu,
-            memory=machine.memory,
+            memory=memory.waits,
             io=machine.io,
         )
         if before is not None:
@@ -155,11 +138,13 @@ class PressureWatch:
         self._largest_mb = 0.0
         self._used: dict[StreamId, float] = {}
 
-    def look(self, state: State, vitals: Mapping[StreamId, Vitals]) -> Iterator[inputs.Input]:
+    def look(
+        self, state: State, vitals: Mapping[StreamId, Vitals], memory: MachineMemory
+    ) -> Iterator[inputs.Input]:
         """Yield what the engine has to know."""
         if state.has_ended:
             return
-        sample = self.machine.look(vitals, is_needed=state.plan.is_adaptive)
+        sample = self.machine.look(vitals, memory, is_needed=state.plan.is_adaptive)
         if sample is None or not state.plan.is_adaptive:
             return
         used = {name: seen.memory_bytes / _MIB for name, seen in vitals.items()}
@@ -185,13 +170,9 @@ class PressureWatch:
 
     def _growing_mb(self, state: State, used: Mapping[StreamId, float]) -> float:
         """Return by how much streams grow still until each has the most that is known of it."""
-        return sum(
-            max(0.0, self._expected_mb(state, stream.id) - used.get(stream.id, 0.0))
-            for stream in active_streams(state)
-        )
-
-    def _expected_mb(self, state: State, name: StreamId) -> float:
-        return state.stream_plan(name).peak_memory_mb or self._largest_mb
+        names = [stream.id for stream in active_streams(state)]
+        expected = {name: state.expected_memory_mb(name) or self._largest_mb for name in names}
+        return sum(max(0.0, mb - used.get(name, 0.0)) for name, mb in expected.items())
 
 
 def _busy(now: Machine, before: Machine) -> float:

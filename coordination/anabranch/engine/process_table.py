@@ -14,20 +14,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import psutil
 
 from anabranch.core.ids import StreamId
-from anabranch.plain_files import read_plain
+from anabranch.engine.machine_memory import memory_now
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # The longest line the kernel writes here is well under this.
 _STAT_BYTES = 2048
-_MEMORY_PRESSURE = Path("/proc/pressure/memory")
 
 
 class TreeUsage(msgspec.Struct, frozen=True):
@@ -43,21 +41,6 @@ class TreeUsage(msgspec.Struct, frozen=True):
     memory_bytes: int
     disk_waits: int
     holder_started_ticks: int
-
-
-class MachineLoad(msgspec.Struct, frozen=True):
-    """How busy the machine is.
-
-    ``cpu_percent`` is of all processors together since the previous reading (0 at the first);
-    ``memory_pressure_some10`` is the percentage of the last ten seconds in which some process
-    waited for memory, or None where the kernel does not tell.
-    """
-
-    cpu_count: int
-    cpu_percent: float
-    memory_available_bytes: int
-    memory_total_bytes: int
-    memory_pressure_some10: float | None
 
 
 class Process(NamedTuple):
@@ -150,18 +133,6 @@ def is_still(holder_pid: int, *, or_waits: bool = False) -> bool:
     return all(process.state in states for process in below)
 
 
-def machine_load() -> MachineLoad:
-    """Return the machine's processors and memory as they are now."""
-    memory = psutil.virtual_memory()
-    return MachineLoad(
-        cpu_count=_usable_processors(),
-        cpu_percent=psutil.cpu_percent(interval=None),
-        memory_available_bytes=memory.available,
-        memory_total_bytes=memory.total,
-        memory_pressure_some10=_memory_pressure(),
-    )
-
-
 def machine_capacity() -> dict[str, float]:
     """Return what the machine has to give to streams: ``cpu_cores`` and ``memory_mb``.
 
@@ -169,7 +140,7 @@ def machine_capacity() -> dict[str, float]:
     """
     found = {"cpu_cores": float(_usable_processors())}
     with suppress(OSError):
-        found["memory_mb"] = float(psutil.virtual_memory().total // (1 << 20))
+        found["memory_mb"] = float(memory_now().total_mb // 1)
     return found
 
 
@@ -242,12 +213,3 @@ def _usable_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return psutil.cpu_count() or 1
-
-
-def _memory_pressure() -> float | None:
-    """Return ``avg10`` of the line ``some avg10=0.00 avg60=…``, None where there is none."""
-    try:
-        words = read_plain(_MEMORY_PRESSURE, _STAT_BYTES).decode("ascii").split()
-        return float(words[1].removeprefix("avg10="))
-    except (OSError, ValueError, IndexError):
-        return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
 
 from anabranch.core.events import Recorded, RetryScheduled
-from anabranch.core.ids import Seq, StreamId
+from anabranch.core.ids import Seq
 from anabranch.core.model.state import State
 from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.views.accounting import report
@@ -125,10 +125,10 @@ def _with_last_words(folder: RunFolder, stream: dict[str, Any]) -> dict[str, Any
     """Add the end of what the newest attempt of a stream without success has written."""
     if stream["state"] in WITHOUT_LAST_WORDS or not stream["log"]:
         return stream
-    from anabranch.engine.log_reading import read_tail  # only where something went wrong
+    from anabranch.engine.masking import masked_tail  # only where something went wrong
 
-    log = folder.log(StreamId(stream["stream"]), stream["attempt"])
-    return {**stream, "last_words": read_tail(log, LAST_WORDS_LINES)}
+    log = folder.logs / PurePath(stream["log"]).name
+    return {**stream, "last_words": masked_tail(log, LAST_WORDS_LINES)}
 
 
 async def write_report(folder: RunFolder, state: State, now: float, effort: Effort) -> None:

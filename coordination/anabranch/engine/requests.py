@@ -31,18 +31,30 @@ from anabranch.core.calls import (
     Unlock,
 )
 from anabranch.core.inputs import (
+    AddNote,
+    AddStream,
+    AdoptStream,
     AllowViolation,
+    AnswerQuestion,
     ApproveRun,
     ChooseStrategy,
+    CloseRun,
     Command,
     HandBack,
+    HandBackWork,
+    LookAt,
     RecoverHandler,
     RecoverStream,
+    RemoveNote,
+    ReopenConflict,
     ResetBreaker,
     ResolveConflict,
     RetryStream,
+    RewordStream,
+    SendInput,
     StopRun,
     StopStream,
+    TakeWork,
     TellConflict,
 )
 from anabranch.core.model.outcome import Postponed, Refusal, Unheard
@@ -63,16 +75,28 @@ LOOK_FOR_HOST_SECONDS = 0.25
 
 STEERING = (
     StopRun
+    | AddStream
+    | RewordStream
+    | CloseRun
     | StopStream
     | RetryStream
+    | AnswerQuestion
+    | SendInput
+    | LookAt
     | RecoverHandler
     | RecoverStream
     | ResetBreaker
     | ChooseStrategy
     | ApproveRun
     | AllowViolation
+    | AdoptStream
     | ResolveConflict
+    | ReopenConflict
     | HandBack
+    | TakeWork
+    | HandBackWork
+    | AddNote
+    | RemoveNote
     | TellConflict
     | Unlock
     | Send

@@ -17,8 +17,11 @@ from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
 from anabranch.engine.opening import open_project
 from anabranch.engine.performers.process_records import send_control
+from anabranch.engine.reaching_layers import reach_layers_of
 from anabranch.engine.requirements import require_machine
 from anabranch.engine.run_lock import RunLock, holder_of
+from anabranch.engine.runs import why_removing
+from anabranch.engine.workspaces import show_layers
 from anabranch.errors import AnabranchError, DiskFull, UsageError, WorldError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.paths import (
@@ -62,6 +65,14 @@ def resume_run(
     WorldError.
     """
     require_machine()
+    if home.removing.exists():
+        raise UsageError(f"run {home.run} cannot be resumed", why_removing(home))
+    why_not = reach_layers_of(home)
+    if why_not:
+        raise WorldError(
+            f"the workspaces of run {home.run} cannot be reached from here: {why_not}",
+            f"a process of its own can: anabranch resume {home.run}",
+        )
     lock = RunLock.acquire(home.lock)
     if lock is None:
         pid = holder_of(home.lock)
@@ -78,6 +89,7 @@ def resume_run(
         if retry_failed or not state.has_ended:  # who only looks writes nothing
             journal.set_meta(**clock.facts())
         repository, _ = open_project(Path(journal.meta("folder") or state.project))
+        show_layers(repository, home.run)  # before anything is written into an empty folder
     except DiskFull as error:
         lock.release()
         raise DiskFull(error.message, f"make room, then: anabranch resume {home.run}") from error

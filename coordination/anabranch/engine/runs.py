@@ -20,6 +20,9 @@ from anabranch.engine.run_numbers import newest_first
 from anabranch.errors import AnabranchError, UsageError, machine_errors
 from anabranch.paths import ProjectFolder, RunFolder, project_folder, projects_folder
 
+MOST_LOOKED_AT = 20
+"""So many of the newest runs are read to find the one that goes on, where nobody hosts it."""
+
 
 class FoundRun(msgspec.Struct, frozen=True):
     """A run on disk; ``state`` is None if its journal cannot be read, and ``fault`` says why.
@@ -56,16 +59,20 @@ def runs_of(project: ProjectFolder) -> list[RunFolder]:
     return newest_first(runs_in(project))
 
 
-def find_run(project: Path, name: str | None) -> RunFolder:
-    """Return a run by name or unique part of it; the project's latest without a name.
+def latest_run(project: Path) -> RunFolder:
+    """Return the project's latest run, over or not. Raises UsageError if there is none."""
+    latest = next(filter(has_begun, run_folders(project)), None)
+    if latest is None:
+        raise UsageError("there are no runs in this project", "start one with: anabranch run")
+    return latest
+
+
+def find_run(project: Path, name: str) -> RunFolder:
+    """Return a run by name or unique part of it.
 
     A full name is found in other projects too. Raises UsageError if there is none, or several.
     """
     here = run_folders(project)
-    if name is None:
-        if not here:
-            raise UsageError("there are no runs in this project", "start one with: anabranch run")
-        return here[0]
     exact = [r for r in run_folders(None) if r.run == name]
     found = exact or [r for r in here if name in r.run]
     if not found:
@@ -76,9 +83,46 @@ def find_run(project: Path, name: str | None) -> RunFolder:
     return found[0]
 
 
+def run_that_goes_on(project: Path) -> RunFolder | None:
+    """Return the project's newest run that has not ended, one with a host first; or None.
+
+    One that nobody hosts is looked for among the newest: what was left long ago is named.
+    """
+    known = run_folders(project)
+    hosted = [home for home in known if holder_of(home.lock) is not None]
+    for home in dict.fromkeys((*hosted, *known[:MOST_LOOKED_AT])):
+        state = read_run(home).state
+        if state is not None and not state.has_ended:
+            return home
+    return None
+
+
+def has_begun(home: RunFolder) -> bool:
+    """Say whether a run has an event, or may have one, or somebody is about to begin it.
+
+    What was killed before its first event has left a folder, and was never a run.
+    """
+    return holder_of(home.lock) is not None or has_events(home)
+
+
+def has_events(home: RunFolder) -> bool:
+    """Say whether a run's journal has an event, or may have one."""
+    try:
+        if not home.journal.lstat().st_size:
+            return False
+    except FileNotFoundError:
+        return False
+    try:
+        return any(True for _ in records_of(home))
+    except AnabranchError:
+        return True
+
+
 def read_run(home: RunFolder) -> FoundRun:
     """Return what a run's journal says; never raises for a journal that cannot be read."""
     hosted = holder_of(home.lock) is not None
+    if home.removing.exists():
+        return FoundRun(home, None, hosted, why_removing(home))
     try:
         journal = Journal.open(home.journal, "read")
     except AnabranchError as error:
@@ -89,6 +133,11 @@ def read_run(home: RunFolder) -> FoundRun:
         return FoundRun(home, None, hosted, error.message)
     finally:
         journal.close()
+
+
+def why_removing(home: RunFolder) -> str:
+    """Return what is said of a run whose removal has begun."""
+    return f"it is being removed; anabranch runs rm {home.run} goes on with that"
 
 
 def records_of(home: RunFolder, after: Seq = 0) -> Iterator[Recorded]:

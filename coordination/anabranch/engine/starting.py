@@ -20,6 +20,7 @@ from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
 from anabranch.engine.opening import git_errors, open_project
 from anabranch.engine.preflight import require_ready
+from anabranch.engine.reaching_layers import reach_layers_for
 from anabranch.engine.requirements import require_machine
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.run_numbers import next_number, note_number
@@ -75,6 +76,7 @@ def start_run(
     """
     require_machine()
     repository, project = open_project(folder)
+    reach_layers_for(plan)
     home = _new_home(project)
     env = without_git_variables(os.environ if environment is None else environment)
     try:

@@ -49,11 +49,16 @@ def to_lend(slots: int, borrowers: Sequence[Borrower]) -> int:
 
 
 def moves(slots: int, borrowers: Sequence[Borrower]) -> Moves:
-    """Return what to do so that no more is lent than there is, and evenly."""
+    """Return what to do so that no more is lent than there is, and evenly.
+
+    Where too much is lent nothing is given, also of what others leave: first it has to be back.
+    """
     lendable = to_lend(slots, borrowers)
     sheet = _Sheet(borrowers)
-    sheet.pay_back(sum(sheet.loans.values()) - lendable)
-    sheet.lend(lendable - sum(sheet.loans.values()))
+    debt = sum(sheet.loans.values()) - lendable
+    sheet.pay_back(debt)
+    if debt <= 0:
+        sheet.lend(-debt)
     sheet.level(lendable)
     return Moves(sheet.take, sheet.give, sheet.recall)
 

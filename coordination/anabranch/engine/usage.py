@@ -14,7 +14,7 @@ from anabranch.core.deciding.resources import EXCESS_TOLERANCE, shortage_of
 from anabranch.core.ids import StreamId
 from anabranch.core.model.resources import CPU, MEMORY, excess_key
 from anabranch.core.model.state import State
-from anabranch.engine.process_table import MachineLoad, machine_load
+from anabranch.engine.machine_memory import MachineMemory
 from anabranch.engine.vitals import Vitals
 
 _MIB = 1 << 20
@@ -28,32 +28,27 @@ CPU_MEMORY = 0.8
 class UsageWatch:
     """Turns measurements into news, once a tick."""
 
-    def __init__(
-        self,
-        measure: Callable[[], MachineLoad] = machine_load,
-        short_of: Callable[[], str] = str,
-    ) -> None:
-        self._measure = measure
+    def __init__(self, short_of: Callable[[], str] = str) -> None:
         self._short_of = short_of
         self._reported: inputs.MachineLoad | None = None
         self._cores: dict[StreamId, float] = {}
 
-    def look(self, state: State, vitals: Mapping[StreamId, Vitals]) -> list[inputs.Input]:
+    def look(
+        self, state: State, vitals: Mapping[StreamId, Vitals], memory: MachineMemory
+    ) -> list[inputs.Input]:
         """Return what the engine has to know."""
-        found = [*self._machine(state), *self._streams(state, vitals)]
+        found = [*self._machine(state, memory), *self._streams(state, vitals)]
         for gone in self._cores.keys() - state.resources.held.keys():
             del self._cores[gone]
         return found
 
-    def _machine(self, state: State) -> Iterator[inputs.Input]:
-        load = self._measure()
+    def _machine(self, state: State, memory: MachineMemory) -> Iterator[inputs.Input]:
         now = inputs.MachineLoad(
-            memory_available_mb=float(load.memory_available_bytes // _MIB),
-            memory_pressure=load.memory_pressure_some10,
+            memory_available_mb=memory.available_mb // 1,
+            memory_pressure=memory.waits.some,
             short_of=self._short_of() if state.counts.active else "",
         )
-        whole_mb = load.memory_total_bytes / _MIB
-        if self._reported is None or _is_material(state, self._reported, now, whole_mb):
+        if self._reported is None or _is_material(state, self._reported, now, memory.total_mb):
             self._reported = now
             yield now
 

@@ -22,10 +22,11 @@ import msgspec
 
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.at_work import active_streams
+from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State
 from anabranch.core.wording import counted, length
 from anabranch.engine.interference import LONGEST_ECHO, Interference
-from anabranch.engine.log_reading import last_line
+from anabranch.engine.masking import masked_last_line
 from anabranch.engine.process_table import TreeUsage, sample_trees
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.paths import RunFolder
@@ -63,7 +64,8 @@ class Vitals:
     processor, so it may pass 100; it is None until there are two readings. ``alive`` says
     whether the holder's process is there, None if its id is not known. ``progress_age_seconds``
     is the time since output or a changed file, None if there was neither. ``files_changed`` is
-    what a capture would find, unless ``files_are_estimated``. ``evidence`` says in
+    what a capture would find, unless ``files_are_estimated``; ``disk_bytes`` what its workspace
+    takes that is its own, None until it was counted. ``evidence`` says in
     words what speaks for and against the stream getting on, for example "output 3 s ago,
     4 processes, 41 % CPU".
     """
@@ -75,6 +77,7 @@ class Vitals:
     processes: int = 0
     files_changed: int = 0
     files_are_estimated: bool = False
+    disk_bytes: int | None = None
     last_line: str = ""
     last_output_at: float | None = None
     last_change_at: float | None = None
@@ -118,6 +121,7 @@ class _Track:
     last_output_at: float | None = None
     files_changed: int = 0
     files_are_estimated: bool = False
+    disk_bytes: int | None = None
     last_change_at: float | None = None
     ignored_change_at: float | None = None
     last_busy_at: float | None = None
@@ -140,7 +144,7 @@ class _Track:
         is_first_look, known = self.log_stamp == (0, 0), self.log_stamp[0]
         silent_seconds = wall() - found.st_mtime if is_first_look else 0.0
         self.log_stamp = stamp
-        self.last_line = last_line(self.watched.log)
+        self.last_line = masked_last_line(self.watched.log)
         if self._is_echo(known, found.st_size, interference):
             return
         self.last_output_at = now - max(0.0, silent_seconds)
@@ -189,6 +193,7 @@ class _Track:
             processes=processes,
             files_changed=self.files_changed,
             files_are_estimated=self.files_are_estimated,
+            disk_bytes=self.disk_bytes,
             last_line=self.last_line,
             last_output_at=self.last_output_at,
             last_change_at=self.last_change_at,
@@ -217,6 +222,7 @@ class VitalsSampler:
         ticked: called with the new vitals after each tick, in the sampler's thread.
         count: says how many files an attempt has changed, and whether that is an estimate; the
             watcher's own count by default, which always is one.
+        disk: says how many bytes of the disk an attempt's workspace takes, if that is known.
         interference: knows what the engine itself did to streams, which is not a sign of theirs.
         is_awaited: says whether somebody waits for a sign of a stream, so that it is soon seen.
     """
@@ -230,11 +236,13 @@ class VitalsSampler:
         wall: Callable[[], float] = time.time,
         ticked: Callable[[Mapping[StreamId, Vitals]], None] | None = None,
         count: Callable[[StreamId, Attempt], tuple[int, bool]] | None = None,
+        disk: Callable[[StreamId, Attempt], int | None] = lambda *_: None,
         interference: Interference | None = None,
         is_awaited: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ticked = ticked
         self._count = count or self._as_watched
+        self._disk = disk
         self._interference = interference or Interference()
         self._is_awaited = is_awaited
         self._streams = streams
@@ -352,6 +360,7 @@ class VitalsSampler:
 
     def _look_at_changes(self, track: _Track) -> None:
         watcher, workspace = self._watcher, track.watched.workspace
+        track.disk_bytes = self._disk(track.watched.stream, track.watched.attempt)
         if watcher is None or workspace is None:
             return
         stream = track.watched.stream
@@ -387,7 +396,9 @@ def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
             Path(s.workspace.path)
             if s.workspace and state.stream_plan(s.id).workspace != "shared"
             else None,
-            folder.log(s.id, s.attempt),
+            folder.setup_log(s.id, s.attempt)
+            if s.phase is Phase.SETTING_UP
+            else folder.log(s.id, s.attempt),
             s.holder_pid,
         )
         for s in active_streams(state)

@@ -1,7 +1,8 @@
 """Placeholders in a handler's command, and how an item takes their place.
 
 ``{item}``, ``{item.key}``, ``{index}``, ``{name}``, ``{stem}`` and ``{dir}``; ``{{`` is a brace,
-and so is one that is not closed behind a word, as in ``{ print; }`` or ``{"key": 1}``. In
+and so is one that is not closed behind a word, as in ``{ print; }`` or ``{"key": 1}``. The commands
+of templates have others, by names of their own: :func:`blanks_in` finds those. In
 an argument vector a value is taken whole. In a command for the shell it is quoted for the place it
 stands in: the shell sees one word, or a part of one, and never a sign of its own.
 
@@ -14,7 +15,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Value = Any
@@ -82,8 +83,20 @@ class Template(NamedTuple):
 
     def argv(self, value: ItemValue, index: int) -> list[str]:
         """Return the argument vector for an item. Raises BadCommand if it lacks a key."""
-        words = ["".join(_filled(part, value, index) for part in word) for word in self.words]
+        words = self.filled(lambda field: _value_of(field, value, index))
         return ["/bin/sh", "-c", *words] if self.is_shell else words
+
+    def filled(
+        self, value_of: Callable[[str], str], as_text: Callable[[str], str] = str
+    ) -> list[str]:
+        """Return the words with a value in each place, quoted for where it stands.
+
+        ``as_text`` makes what is wanted of the text between them.
+        """
+        return [
+            "".join(_filled(part, value_of) if part.field else as_text(part.text) for part in word)
+            for word in self.words
+        ]
 
 
 def parse(command: Command) -> Template:
@@ -96,6 +109,17 @@ def parse(command: Command) -> Template:
         parts = _joined(_shell_parts(command))
         return parse(command.split()) if is_plain(command) else Template((parts,), is_shell=True)
     return Template(tuple(_joined(_parts(word)) for word in command), is_shell=False)
+
+
+def blanks_in(command: Command) -> Template:
+    """Find the placeholders of a template's command: any name is one.
+
+    Raises:
+        BadCommand: one stands where a value cannot be quoted.
+    """
+    if isinstance(command, str):
+        return Template((_joined(_shell_parts(command, _is_blank)),), is_shell=True)
+    return Template(tuple(_joined(_parts(word, _is_blank)) for word in command), is_shell=False)
 
 
 def is_plain(command: str) -> bool:
@@ -127,17 +151,37 @@ def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def _parts(word: str) -> list[Part]:
+def is_of_an_item(name: str) -> bool:
+    """Return whether a placeholder is one for an item of a stream with handlers."""
+    return name in ("item", "index", *OF_A_PATH) or (
+        name.startswith("item.") and all(name.split("."))
+    )
+
+
+def _is_blank(name: str) -> bool:
+    return "." not in name or is_of_an_item(name)
+
+
+def with_braces_kept(text: str) -> str:
+    """Return a text that stands for itself where placeholders are looked for."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+Known = Callable[[str], bool]
+"""Says whether a name in braces is a placeholder."""
+
+
+def _parts(word: str, is_known: Known = is_of_an_item) -> list[Part]:
     """Split a word at its placeholders."""
     found: list[Part] = []
     at = 0
     while at < len(word):
-        part, at = _next(word, at)
+        part, at = _next(word, at, is_known)
         found.append(part)
     return found
 
 
-def _next(text: str, at: int) -> tuple[Part, int]:
+def _next(text: str, at: int, is_known: Known) -> tuple[Part, int]:
     """Return the part that begins at a place, and where it ends; text comes sign by sign."""
     sign = text[at]
     if text.startswith("{{", at):
@@ -147,29 +191,25 @@ def _next(text: str, at: int) -> tuple[Part, int]:
     if sign != "{":
         return Part(sign), at + 1
     found = _BRACED.match(text, at)
+    names = _KNOWN if is_known is is_of_an_item else "names of letters, digits, _ and -"
     if found is None:
-        if almost := _ALMOST.match(text, at):
-            raise _unknown(almost[0], at, f"there are {_KNOWN}; {{{{ is a brace")
+        almost = _ALMOST.match(text, at) if is_known is is_of_an_item else None
+        if almost:
+            raise _unknown(almost[0], at, f"there are {names}; {{{{ is a brace")
         return Part(sign), at + 1
-    if not _is_known(found[1]):
-        hint = f"there are {_KNOWN}; {{{{ is a brace"
+    if not is_known(found[1]):
+        hint = f"there are {names}; {{{{ is a brace"
         if text[at - 1 : at] == "$":
             hint = f"write ${{{found[0]}}} for a variable"
         raise _unknown(found[0], at, hint)
     return Part("", found[1]), found.end()
 
 
-def _is_known(name: str) -> bool:
-    return name in ("item", "index", *OF_A_PATH) or (
-        name.startswith("item.") and all(name.split("."))
-    )
-
-
 def _unknown(written: str, at: int, hint: str) -> BadCommand:
     return BadCommand(f"unknown placeholder {written}", at, hint)
 
 
-def _shell_parts(command: str) -> list[Part]:
+def _shell_parts(command: str, is_known: Known = is_of_an_item) -> list[Part]:
     """Split a command for the shell, knowing in which quotes each placeholder stands."""
     found: list[Part] = []
     within = [_PLAIN]
@@ -177,24 +217,24 @@ def _shell_parts(command: str) -> list[Part]:
     while at < len(command):
         start = at
         if command[at] == "\\" and within[-1] != _SINGLE and at + 1 < len(command):
-            escaped, at = _next(command, at + 1)
+            escaped, at = _next(command, at + 1, is_known)
             if escaped.field:
                 raise BadCommand("a placeholder after a backslash", start, "take the \\ away")
             found += [Part("\\"), escaped]
             continue
-        part, at = _next(command, at)
+        part, at = _next(command, at, is_known)
         if part.field:
-            found.append(part._replace(quotes=_kind(within, command, start)))
+            found.append(part._replace(quotes=_kind(within, command, start, is_known)))
         else:
             found.append(part)
             _follow(within, command, start)
     return found
 
 
-def _kind(within: list[str], command: str, at: int) -> str:
+def _kind(within: list[str], command: str, at: int, is_known: Known) -> str:
     if command[at - 1 : at] == "$" and within[-1] != _SINGLE:
         raise BadCommand("a placeholder after $", at, "write ${{NAME}} for a variable")
-    if command.startswith(_INDEX, at):
+    if is_known is is_of_an_item and command.startswith(_INDEX, at):
         return within[-1]
     if _ARITHMETIC in within:
         raise BadCommand("a placeholder within $((…))", at, "put it into a variable before")
@@ -203,7 +243,8 @@ def _kind(within: list[str], command: str, at: int) -> str:
     if "#" in within:
         raise BadCommand("a placeholder in a comment", at, "it would have no effect")
     if _HERE in within:
-        raise BadCommand("a placeholder after <<", at, "use $ANABRANCH_ITEM in a here-document")
+        variable = "$ANABRANCH_ITEM" if is_known is is_of_an_item else "a variable of `env`"
+        raise BadCommand("a placeholder after <<", at, f"use {variable} in a here-document")
     return within[-1]
 
 
@@ -246,10 +287,8 @@ def _toggle(within: list[str], kind: str) -> None:
 # --- filling them --------------------------------------------------------------------------------
 
 
-def _filled(part: Part, value: ItemValue, index: int) -> str:
-    if not part.field:
-        return part.text
-    text = _value_of(part.field, value, index)
+def _filled(part: Part, value_of: Callable[[str], str]) -> str:
+    text = value_of(part.field)
     if part.quotes == _SINGLE:
         return text.replace("'", "'\\''")
     if part.quotes == _DOUBLE:

@@ -108,9 +108,12 @@ class Slot:
 
     def _cut(self, file: int, end: int) -> None:
         to = FIRST_BYTES + len(_note(0))
-        start = end - LAST_BYTES
-        for at in range(start, end, COPY_BYTES):
-            to += os.pwrite(file, os.pread(file, min(COPY_BYTES, end - at), at), to)
+        at = end - LAST_BYTES
+        most = 2 * LAST_BYTES  # one that writes faster than it is copied is not followed for ever
+        # What is written meanwhile is taken along: the last words may come at just this moment.
+        while most > 0 and (part := os.pread(file, min(COPY_BYTES, most), at)):
+            to += os.pwrite(file, part, to)
+            at, most = at + len(part), most - len(part)
         # of what is cut away now, an earlier note is not output, and this one takes room
         cut = os.fstat(file).st_size - to + (0 if self._left_out else len(_note(0)))
         os.ftruncate(file, to)

@@ -54,6 +54,7 @@ class Spec:
         columns: int,
         jobserver: str = "",
         ceilings: "dict[str, Any] | None" = None,
+        setup: "dict[str, Any] | None" = None,
     ) -> None:
         self.argv = argv
         self.cwd = cwd
@@ -63,6 +64,7 @@ class Spec:
         self.columns = columns
         self.jobserver = jobserver
         self.ceilings = keep_below.Ceilings(**(ceilings or {}))
+        self.setup = setup
         self.fifo: int | None = None
         self.paths = [argv[0]]
         if "/" not in argv[0]:  # looked for by the command's own PATH, not by ours
@@ -82,6 +84,7 @@ def fork(spec: Spec, source: int, sink: int) -> tuple[int, _socket.socket]:
     holder = os.getpid()
     pid = os.fork()
     if pid == 0:
+        ours.close()  # or it would never read the end of the channel
         _become(spec, source, sink, theirs, holder)
     theirs.close()
     _prefer_for_memory(pid)

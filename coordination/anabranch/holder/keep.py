@@ -4,10 +4,13 @@ Theory of operation. The holder needs nobody. It holds the attempt's lock, is th
 command and the reaper of everything the command leaves behind, and waits in one ``poll`` for:
 
 - the wake pipe: a child ended, or the holder itself was asked to end (SIGTERM);
-- ``ctl``, a datagram socket in the attempt's folder: stop, signal, resize, input, pause, go on;
+- ``ctl``, a datagram socket in the attempt's folder: stop, signal, resize, input, line, enter,
+  pause, go on;
+- ``attach``, a socket by which people come to see the terminal and type (see ``watchers``);
 - the pseudo-terminal or the pipe that the command writes to: output to copy to the log.
 
-The order of its acts is what others rely on. ``start`` is written before the command runs. The
+The order of its acts is what others rely on. ``start`` is written before the command runs, and
+before the setup does, if there is one: then ``setup`` tells how that ended (``setting_up``). The
 command stays unreaped until its exit record is written, so its number names it until then. At the
 end all output is in the log before ``exit`` appears, and survivors have been ended before that.
 
@@ -18,14 +21,25 @@ removed and made anew under a living holder, the holder does not write into the 
 import _signal  # type: ignore[import-not-found]  # what signal wraps, without its enumerations
 import _socket
 import binascii
-import fcntl
 import os
 import select
 import sys
-import termios
 import time
 
-from . import ceilings, command, jobs, kernel, log, plain_json, records, tree
+from . import (
+    ceilings,
+    command,
+    jobs,
+    kernel,
+    log,
+    plain_json,
+    records,
+    sent_line,
+    setting_up,
+    terminal,
+    tree,
+    watchers,
+)
 
 SURVIVOR_GRACE_SECONDS = 1.0
 SHUTDOWN_GRACE_SECONDS = 5.0
@@ -37,7 +51,7 @@ LONGEST_GRACE_SECONDS = 7 * 86_400.0  # in milliseconds it has to fit what poll(
 NOTIFY_PATIENCE = (0).to_bytes(8, sys.byteorder) + (200_000).to_bytes(8, sys.byteorder)
 DATAGRAM_BYTES = 262_144
 READ_BYTES = 65_536
-INPUT_BYTES_MOST = 1_048_576
+SHOWN_AT_ONCE_BYTES = 32_768
 READS_PER_TURN = 64
 READS_AT_END = 65_536
 
@@ -111,8 +125,9 @@ class Holder:
         self.control = control
         self.log = log.Log(attempt.name, attempt.run)
         self.reported_left_out = 0
-        self.terminal: int | None = None
-        self.pending_input = bytearray()
+        self.terminal: terminal.Terminal | None = None
+        self.watchers: watchers.Watchers | None = None
+        self.sent: sent_line.SentLine | None = None
         self.survivors = 0
         self.is_stopping = False
         self.paused: list[tree.Process] = []
@@ -128,38 +143,50 @@ class Holder:
         ceilings.prepare(self.ceilings)
         source, sink = self._open_terminal(spec) if spec.tty else self._open_pipe()
         self.pid, self.channel = command.fork(spec, source, sink)
+        self.setup = self._prepare_setup(spec)
         self.wake = _catch_signals()  # only now: the child must not catch what it waits to obey
         self._begin()
         for descriptor in (self.wake, control.fileno()):
             self.poll.register(descriptor, select.POLLIN)
 
-    def _open_terminal(self, spec: command.Spec) -> tuple[int, int]:
-        """Open a pseudo-terminal and return the command's end twice, for input and for output.
+    def _prepare_setup(self, spec: command.Spec) -> "setting_up.SetUp | None":
+        """Fork what sets the workspace up, if anything does; raises OSError, and nothing ran."""
+        if spec.setup is None:
+            return None
+        at = self.attempt
+        try:
+            return setting_up.SetUp(spec, at.name, at.run, at.folder, self.poll)
+        except OSError:
+            self.channel.close()
+            os.waitpid(self.pid, 0)
+            raise
 
-        The holder keeps the command's end open too: then the terminal outlives a command that
-        closes and opens it again, and its output can be read to the last byte after the end.
-        """
-        self.terminal, end = os.openpty()
-        self._listen_to(self.terminal)
-        self._resize(spec.rows, spec.columns)
-        return end, end
+    def _open_terminal(self, spec: command.Spec) -> tuple[int, int]:
+        """Open a pseudo-terminal and return the command's end twice, for input and for output."""
+        folder = self.attempt.folder
+        self.terminal = terminal.Terminal(folder, self.poll, spec.rows, spec.columns)
+        self.watchers = watchers.Watchers(folder, self.poll, self.terminal, self.log.size)
+        self.sent = sent_line.SentLine(folder, self.terminal)
+        self.output = self.terminal.descriptor
+        return self.terminal.end, self.terminal.end
 
     def _open_pipe(self) -> tuple[int, int]:
         """Open a pipe for the command's output; its input is that of the holder, which is empty.
 
         Both ends stay open here, so that a command that closes its output does not end it.
         """
-        output, end = os.pipe2(os.O_CLOEXEC)
-        self._listen_to(output)
+        self.output, end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.output, False)
+        self.poll.register(self.output, select.POLLIN)
         return 0, end
 
-    def _listen_to(self, output: int) -> None:
-        self.output = output
-        os.set_blocking(output, False)
-        self.poll.register(output, select.POLLIN)
-
     def _begin(self) -> None:
-        """Write ``start``, then let the command run; raises OSError, and it never ran."""
+        """Write ``start``, then let the command run; raises OSError, and it never ran.
+
+        Whoever knows that it has started finds out at once what can be typed into its terminal.
+        """
+        if self.terminal is not None:
+            self.terminal.record()
         try:
             records.write_start(
                 self.attempt.folder,
@@ -169,13 +196,27 @@ class Holder:
                     "boot_id": self.attempt.boot_id,
                     "holder_pid": os.getpid(),
                     "holder_starttime": self.starttime,
+                    "setup_pid": self.setup.pid if self.setup else None,
                 },
             )
         except OSError:
             self.channel.close()
             os.waitpid(self.pid, 0)
+            if self.setup is not None:
+                self.setup.drop()
             raise
-        self.channel.send(b"!", _socket.MSG_NOSIGNAL)
+        if self.setup is None:
+            self.channel.send(b"!", _socket.MSG_NOSIGNAL)
+        else:
+            self.setup.let_go()
+        _notify(self.control, self.attempt)
+
+    def _setup_ended(self, setup: setting_up.SetUp) -> None:
+        """Let the command go; without a ready workspace it ends without having run."""
+        if setup.ended(self.is_stopping):
+            self.channel.send(b"!", _socket.MSG_NOSIGNAL)
+        else:
+            self.channel.close()
         _notify(self.control, self.attempt)
 
     def serve(self) -> None:
@@ -194,9 +235,14 @@ class Holder:
     def finish(self) -> None:
         """Write the last output and the exit record, then let the command's number go."""
         self._copy_output(READS_AT_END)
+        if self.sent is not None:
+            self.sent.ended()
         assert self.ended is not None
         has_exited = self.ended.si_code == os.CLD_EXITED
         cpu_seconds, peak_memory_mb = kernel.used(self.pid)
+        if self.setup is not None:
+            cpu_seconds = max(0.0, cpu_seconds - self.setup.cpu_seconds)
+            self.setup.finish()
         of_group = round(ceilings.peak_memory_mb(self.ceilings), 1)
         kills = ceilings.memory_kills(self.ceilings) if self._was_killed() else 0
         jobs.remove(self.attempt.folder)
@@ -207,6 +253,7 @@ class Holder:
                 "code": self.ended.si_status if has_exited else None,
                 "signal": None if has_exited else self.ended.si_status,
                 "exec_error": self._why_not_run(),
+                "setup_failure": self.setup.why_not or None if self.setup else None,
                 "lost_bytes": self.log.lost,
                 "left_out_bytes": self.log.left_out,
                 "tree_survivors": self.survivors,
@@ -227,7 +274,7 @@ class Holder:
         """Return what the child said if it could not become the command."""
         try:
             said = self.channel.recv(4096, _socket.MSG_DONTWAIT)
-        except OSError:
+        except OSError:  # nothing, or it was never let go
             return None
         return said.decode(errors="replace") or None
 
@@ -238,9 +285,17 @@ class Holder:
                 self._take_signals()
             elif descriptor == self.output:
                 self._copy_output(READS_PER_TURN)
-                self._write_input()
-            else:
+                if self.terminal is not None:
+                    self.terminal.write_input()
+            elif descriptor == self.control.fileno():
                 self._take_orders()
+            elif self.setup is not None and descriptor == self.setup.output:
+                self.setup.copy_output()
+            elif self.watchers is not None:
+                self.watchers.serve(descriptor)
+        self._settle_terminal()
+        if self.setup is not None and self.setup.is_too_late():
+            self._stop(SURVIVOR_GRACE_SECONDS)
         now = time.monotonic()
         if self.go_on_at is not None and now >= self.go_on_at:
             self._go_on()
@@ -249,9 +304,17 @@ class Holder:
             self.kill_at = now + KILL_AGAIN_SECONDS
             self.give_up_at = self.give_up_at or now + KILL_PATIENCE_SECONDS
 
+    def _settle_terminal(self) -> None:
+        if self.terminal is not None and self.watchers is not None:
+            self.watchers.listen_while_there_is_room()
+            self.terminal.record()
+
     def _patience_milliseconds(self) -> float | None:
         alarms = [at for at in (self.kill_at, self.go_on_at) if at is not None]
         waits = [max(0.0, at - time.monotonic()) for at in alarms]
+        if self.setup is not None and not self.setup.is_over:
+            left = self.setup.seconds_left()
+            waits += [left] if left < LONGEST_GRACE_SECONDS else []
         if self.ended is not None:  # a survivor's parent may not be us: nothing will wake us
             waits.append(LOOK_AGAIN_SECONDS)
         return min(waits) * 1000 + 1 if waits else None
@@ -270,7 +333,10 @@ class Holder:
             if found.si_pid == self.pid:
                 self.ended = found
                 return
-            os.waitpid(found.si_pid, 0)
+            if self.setup is not None and found.si_pid == self.setup.pid:
+                self._setup_ended(self.setup)
+            else:
+                os.waitpid(found.si_pid, 0)
         for pid in tree.children():
             if pid != self.pid:
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
@@ -289,12 +355,14 @@ class Holder:
                 self._stop(_bounded(order["grace_seconds"], LONGEST_GRACE_SECONDS))
             case "signal":
                 tree.signal_all(int(order["signal"]))
-            case "resize":
-                self._resize(int(order["rows"]), int(order["columns"]))
-            case "input":
-                room = INPUT_BYTES_MOST - len(self.pending_input)
-                self.pending_input += binascii.a2b_base64(str(order["data"]))[:room]
-                self._write_input()
+            case "resize" if self.terminal is not None:
+                self.terminal.resize(int(order["rows"]), int(order["columns"]))
+            case "input" if self.terminal is not None:
+                self.terminal.enter(binascii.a2b_base64(str(order["data"])))
+            case "line" if self.sent is not None:
+                self.sent.type(int(order["number"]), binascii.a2b_base64(str(order["data"])))
+            case "enter" if self.sent is not None:
+                self.sent.enter(int(order["number"]))
             case "pause":
                 self._pause(_bounded(order["seconds"], LONGEST_PAUSE_SECONDS))
             case "go_on":
@@ -333,36 +401,36 @@ class Holder:
             for process in tree.signal_all(_signal.SIGTERM):
                 tree.send(process, _signal.SIGCONT)  # a stopped process cannot act on it
 
-    def _resize(self, rows: int, columns: int) -> None:
-        """Set the terminal's size; the kernel tells the foreground group."""
-        if self.terminal is not None:
-            size = b"".join(n.to_bytes(2, sys.byteorder) for n in (rows, columns, 0, 0))
-            fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
-
-    def _write_input(self) -> None:
-        """Give the terminal what it takes of the input that waits."""
-        if self.terminal is None:
-            self.pending_input.clear()
-            return
-        try:
-            while self.pending_input:
-                del self.pending_input[: os.write(self.terminal, self.pending_input)]
-        except BlockingIOError:
-            pass
-        waits_for = select.POLLIN | (select.POLLOUT if self.pending_input else 0)
-        self.poll.modify(self.terminal, waits_for)
-
     def _copy_output(self, most_reads: int) -> None:
-        """Copy output to the log, and tell the engine, if there is one, of a flood."""
+        """Copy output to the log and to whoever is attached."""
+        shown: list[bytes] = []
         for _ in range(most_reads):
             try:
                 output = os.read(self.output, READ_BYTES)
             except OSError:  # nothing more for now
-                return
-            if self.log.write(output) and self.log.left_out >= 2 * self.reported_left_out:
-                self.reported_left_out = self.log.left_out
-                records.write_flood(self.attempt.folder, {"left_out_bytes": self.log.left_out})
-                _notify(self.control, self.attempt)
+                break
+            self._keep(output)
+            if self.terminal is not None:
+                shown.append(output)
+                if len(output) * len(shown) >= SHOWN_AT_ONCE_BYTES:
+                    self._show(shown)
+        self._show(shown)
+
+    def _keep(self, output: bytes) -> None:
+        """Write output to the log, and tell the engine, if there is one, of a flood."""
+        if self.log.write(output) and self.log.left_out >= 2 * self.reported_left_out:
+            self.reported_left_out = self.log.left_out
+            flood: dict[str, records.Value] = {"left_out_bytes": self.log.left_out}
+            records.write_passing("flood", self.attempt.folder, flood)
+            _notify(self.control, self.attempt)
+
+    def _show(self, outputs: list[bytes]) -> None:
+        """Show what was read from the terminal to whoever is attached."""
+        if outputs and self.terminal is not None and self.watchers is not None:
+            output = b"".join(outputs)
+            outputs.clear()
+            self.terminal.modes.saw(output)
+            self.watchers.show(output)
 
 
 def _bounded(asked: float, most: float) -> float:

@@ -7,7 +7,7 @@ any moment both how it began and what came last can be read.
 
 import os
 
-from . import records
+from . import log_times, records
 
 MOST_BYTES = 64 * 1024 * 1024
 FIRST_BYTES = 16 * 1024 * 1024
@@ -22,16 +22,22 @@ class Log:
     def __init__(self, name: str, run: int, most_bytes: int = MOST_BYTES) -> None:
         """Open it, made if it is not there; raises OSError."""
         self._file = records.open_own(f"logs/{name}.log", os.O_RDWR, run)
+        self._times = log_times.LogTimes(name, run)
         self._most = most_bytes
         self._first = min(FIRST_BYTES, most_bytes // 4)
         self._last = min(LAST_BYTES, most_bytes // 4)
         self.left_out = 0
         self.lost = 0
 
+    def size(self) -> int:
+        """Return how many bytes are in it."""
+        return os.fstat(self._file).st_size
+
     def write(self, output: bytes) -> bool:
         """Append output; true if it made the log be cut. What a full disk refuses is dropped."""
         try:
             at = os.lseek(self._file, 0, os.SEEK_END)
+            self._times.grows(at)
             while output:
                 output = output[os.write(self._file, output) :]
         except OSError:
@@ -46,6 +52,8 @@ class Log:
         known = self.left_out
         self.left_out += start - first - (len(_note(0)) if known else 0)
         note = _note(self.left_out)
+        times = self._times.entries_from(start)
+        self._times.is_cut(first)
         try:
             os.pwrite(self._file, note, first)
             moved = first + len(note)
@@ -55,6 +63,7 @@ class Log:
             os.ftruncate(self._file, moved)
         except OSError:
             return False
+        self._times.moved(times, start - first - len(note))
         return True
 
     def _end_of_first(self) -> int:

@@ -1,6 +1,8 @@
-"""The records a holder leaves in its attempt's folder: ``start``, ``exit``, perhaps ``flood``.
+"""The records a holder leaves in its attempt's folder: ``start``, ``exit``, and some in between.
 
-Both are written under another name and renamed, so a reader sees all of one or none. Neither is
+In between come ``setup``, of how the setup ended, ``flood``, of output that had to be left out, and
+``terminal``, of how that stands.
+All are written under another name and renamed, so a reader sees all of one or none. Neither is
 synced to the disk: a killed process loses nothing it has written, and after a reboot every attempt
 that was running is judged lost by its boot id, whatever became of its records.
 """
@@ -14,7 +16,6 @@ from . import plain_json
 
 EXIT_BYTES = 1024
 TEXT_CHARACTERS = 600
-RESERVED = ".exit"
 
 Value = int | float | str | None
 
@@ -41,12 +42,12 @@ def _write(name: str, content: bytes, folder: int) -> None:
         os.close(descriptor)
 
 
-def reserve_exit(folder: int) -> None:
-    """Take the room of the exit record now, so that a full disk cannot prevent it later.
+def reserve(name: str, folder: int) -> None:
+    """Take the room of a record now, so that a full disk cannot prevent it later.
 
     Raises OSError if there is no room.
     """
-    _write(RESERVED, b" " * EXIT_BYTES, folder)
+    _write(f".{name}", b" " * EXIT_BYTES, folder)
 
 
 def write_start(folder: int, record: dict[str, Value]) -> None:
@@ -55,28 +56,33 @@ def write_start(folder: int, record: dict[str, Value]) -> None:
     os.rename(".start", "start", src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def write_flood(folder: int, record: dict[str, Value]) -> None:
-    """Write how much of the output had to be left out so far; nothing depends on it."""
+def write_passing(name: str, folder: int, record: dict[str, Value]) -> None:
+    """Write a record of how something stands just now; nothing depends on it."""
     try:
-        _write(".flood", _encode(record).ljust(EXIT_BYTES), folder)
-        os.rename(".flood", "flood", src_dir_fd=folder, dst_dir_fd=folder)
+        _write(f".{name}", _encode(record).ljust(EXIT_BYTES), folder)
+        os.rename(f".{name}", name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
         pass
 
 
 def write_exit(folder: int, record: dict[str, Value]) -> None:
-    """Write the ``exit`` record into the reserved room; texts are cut to what fits.
+    """Write the ``exit`` record into the reserved room; see ``write_reserved``."""
+    write_reserved("exit", folder, record)
+
+
+def write_reserved(name: str, folder: int, record: dict[str, Value]) -> None:
+    """Write a record into the room that is reserved for it; texts are cut to what fits.
 
     Should that room have become something else, it is written beside it.
     """
     content = _encode(record).ljust(EXIT_BYTES)
     try:
-        draft = RESERVED
+        draft = f".{name}"
         _write(draft, content, folder)
     except OSError:
-        draft = f"{RESERVED}.{os.getpid()}"
+        draft = f".{name}.{os.getpid()}"
         _write(draft, content, folder)
-    os.rename(draft, "exit", src_dir_fd=folder, dst_dir_fd=folder)
+    os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _encode(record: dict[str, Value]) -> bytes:

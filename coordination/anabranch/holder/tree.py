@@ -9,6 +9,10 @@ import os
 
 from . import kernel
 
+TYPE_CHECKING = False  # typing takes longer to import than a holder takes to start
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Process = tuple[int, int]
 """A process: its number and its start time in clock ticks. The pair is never used again."""
 
@@ -48,16 +52,22 @@ def moving() -> list[Process]:
 
 def _descendants(but: tuple[bytes, ...]) -> list[Process]:
     """Return the processes under this one, without those in some states."""
-    found: list[Process] = []
-    waiting = [os.getpid()]
+    return [process for process, _ in _walk(but)]
+
+
+def _walk(but: tuple[bytes, ...]) -> "Iterator[tuple[Process, int]]":
+    """Yield the processes under this one, each with its parent, parents before their children.
+
+    A process's children are looked up before it is yielded: those that it begins because of what
+    is then done to it are not among them.
+    """
     scanned = {} if KERNEL_LISTS_CHILDREN else _scanned_children()
-    for parent in waiting:
-        for pid in _listed_children(parent) if KERNEL_LISTS_CHILDREN else scanned.get(parent, []):
-            fields = kernel.status_fields(pid)
-            waiting.append(pid)
-            if fields and fields[0] not in but:
-                found.append((pid, int(fields[19])))
-    return found
+    waiting = children() if KERNEL_LISTS_CHILDREN else scanned.get(os.getpid(), [])
+    for pid in waiting:
+        fields = kernel.status_fields(pid)
+        waiting += _listed_children(pid) if KERNEL_LISTS_CHILDREN else scanned.get(pid, [])
+        if fields and fields[0] not in but:
+            yield (pid, int(fields[19])), int(fields[1])
 
 
 def children() -> list[int]:
@@ -90,12 +100,16 @@ def send(process: Process, signal_number: int) -> None:
 def signal_all(signal_number: int) -> list[Process]:
     """Send a signal once to every living descendant and return them, parents first.
 
-    A second look catches what was passed from parent to parent during the first.
+    A second look catches what was passed from parent to parent during the first. What somebody
+    begins who has had the signal is not meant: it may be how that one ends in good order.
     """
     reached: list[Process] = []
     for _ in range(2):
-        new = [process for process in descendants() if process not in reached]
-        for process in new:
-            send(process, signal_number)
-        reached += new
+        before = {pid for pid, _ in reached}
+        for process, parent in _walk((b"Z", b"X")):
+            if parent in before:
+                before.add(process[0])
+            elif process not in reached:
+                send(process, signal_number)
+                reached.append(process)
     return reached

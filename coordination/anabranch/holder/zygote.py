@@ -65,7 +65,7 @@ def start_holder(attempt: keep.Attempt, spec: command.Spec) -> bool:
     if lock is None:
         return False
     try:
-        records.reserve_exit(attempt.folder)
+        records.reserve("exit", attempt.folder)
         if os.fork() == 0:
             become_holder(attempt, spec)
     finally:

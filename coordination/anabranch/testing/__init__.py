@@ -26,6 +26,7 @@ from anabranch.testing.agenda import Agenda
 from anabranch.testing.by_hand import ByHand
 from anabranch.testing.clock import FakeClock
 from anabranch.testing.conformance import Fault, assert_conforms, find_faults
+from anabranch.testing.faults import Faults
 from anabranch.testing.git import FakeGit
 from anabranch.testing.memory_store import MemoryStore
 from anabranch.testing.plans import plan_of, point, random_plan, stream
@@ -33,7 +34,7 @@ from anabranch.testing.promises import PromiseBroken
 from anabranch.testing.simulation import Simulation
 from anabranch.testing.staged_run import StagedRun
 from anabranch.testing.trying import simulate, strategies_with
-from anabranch.testing.world import Faults, SimulatedWorld
+from anabranch.testing.world import SimulatedWorld
 
 __all__ = [
     "Agenda",

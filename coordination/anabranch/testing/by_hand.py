@@ -22,6 +22,7 @@ from anabranch.core.plans.plan import Plan
 from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.strategies import Strategies
 from anabranch.testing.clock import FakeClock
+from anabranch.testing.port_book import own_ports
 from anabranch.testing.promises import PromiseBroken
 
 SILENT = (ev.StreamRegistered, ev.ConvergenceArrived, ev.ConvergenceDeparted)
@@ -106,6 +107,7 @@ class ByHand:
                 path=f"/w/{name}",
                 start_commit="base",
                 start_tree="t",
+                ports=own_ports(self.state, about.id, about.attempt),
                 cause=about.cause,
             )
         )
@@ -124,6 +126,68 @@ class ByHand:
             )
         )
 
+    def setup_began(self, name: str) -> list[str]:
+        about = self._about(name)
+        return self.give(
+            inputs.SetupBegan(
+                stream=about.id,
+                attempt=about.attempt,
+                pid=10,
+                holder_pid=11,
+                log="setup",
+                happened_at=self.clock(),
+                cause=about.cause,
+            )
+        )
+
+    def setup_done(self, name: str, failure: str = "", seconds: float = 1.0) -> list[str]:
+        about = self._about(name)
+        return self.give(
+            inputs.SetupDone(
+                stream=about.id,
+                attempt=about.attempt,
+                exit_code=3 if failure else 0,
+                signal=None,
+                seconds=seconds,
+                failure=failure,
+                happened_at=self.clock(),
+                cause=about.cause,
+            )
+        )
+
+    def torn_down(self, name: str, attempt: Attempt, failure: str = "") -> list[str]:
+        about = self._about(name)
+        return self.give(
+            inputs.TeardownDone(
+                stream=about.id,
+                attempt=attempt,
+                exit_code=1 if failure else 0,
+                seconds=1.0,
+                failure=failure,
+                cause=about.cause,
+            )
+        )
+
+    def is_ready(self, name: str) -> list[str]:
+        """It is seen that a service is ready."""
+        return self._readiness(name, "GET /health: 200", is_ready=True)
+
+    def is_not_ready(self, name: str) -> list[str]:
+        """A service was not ready in its time."""
+        return self._readiness(name, "connection refused", is_ready=False)
+
+    def _readiness(self, name: str, evidence: str, *, is_ready: bool) -> list[str]:
+        about = self._about(name)
+        return self.give(
+            inputs.ReadinessSeen(
+                stream=about.id,
+                attempt=about.attempt,
+                is_ready=is_ready,
+                evidence=evidence,
+                cause=about.cause,
+            )
+        )
+
     def exited(
         self,
         name: str,
@@ -132,7 +196,9 @@ class ByHand:
         signal: int | None = None,
         error: str | None = None,
         attempt: Attempt | None = None,
+        **facts: Any,
     ) -> list[str]:
+        """Its process has ended; ``facts`` are those of the observation beside the usual ones."""
         about = self._about(name)
         return self.give(
             inputs.ProcessExited(
@@ -143,6 +209,7 @@ class ByHand:
                 error=error,
                 happened_at=self.clock(),
                 cause=about.cause,
+                **facts,
             )
         )
 
@@ -265,7 +332,10 @@ class ByHand:
         return words
 
     def _about(self, name: str) -> Stream:
-        return self.state.streams[StreamId(name)]
+        stream, _, attempt = name.partition("@")
+        if attempt:
+            return self.state.at_attempt(StreamId(stream), int(attempt))
+        return self.state.streams[StreamId(stream)]
 
 
 def conflict_of(*streams: str, path: str = "f.txt") -> ev.Conflict:

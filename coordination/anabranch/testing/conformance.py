@@ -22,7 +22,8 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core.strategies import abilities_of
+from anabranch.core.strategies import Placing, PointView, abilities_of
+from anabranch.core.strategies.assigning import assigning
 from anabranch.core.strategies.kinds import KINDS, Kind, Question
 from anabranch.testing import laws, views
 from anabranch.testing.purity import OVERDUE_SECONDS, Overdue, bounded, watched
@@ -113,6 +114,10 @@ def _faults_of_answers(
 def drawing(strategy: object, question: Question) -> Callable[[Source], Case]:
     """Return what draws the cases that a strategy is shown, its options included."""
     options_type, draw_view = abilities_of(strategy).options_type, views.DRAWN[question.view]
+    if question.view is PointView and abilities_of(strategy).adopts_one:
+        draw_view = views.draw_adopting_view
+    if question.view is Placing and assigning(strategy):
+        draw_view = views.draw_placing_with_queues
 
     def draw(source: Source) -> Case:
         if options_type is None:

@@ -15,6 +15,8 @@ import msgspec
 
 from anabranch.core.strategies import (
     Abandon,
+    AskForOne,
+    Assigning,
     Checkpoint,
     Converge,
     Drop,
@@ -62,8 +64,8 @@ def it_says_why(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
 
 
 def it_answers_about_a_point(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
-    """It returns ``WaitForMore``, ``Converge``, ``Checkpoint`` or ``Abandon``."""
-    if isinstance(decision, WaitForMore | Converge | Checkpoint | Abandon):
+    """It returns ``WaitForMore``, ``Converge``, ``Checkpoint``, ``AskForOne`` or ``Abandon``."""
+    if isinstance(decision, WaitForMore | Converge | Checkpoint | AskForOne | Abandon):
         return ""
     return f"it returned {decision!r}, which is not a decision about a point"
 
@@ -148,7 +150,8 @@ def ranks_are_of_one_length(ask: Ask, asked: tuple[Any, ...], decision: Any) -> 
 def it_places_what_fits(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
     """It places streams of the queue in free slots, each stream and each slot at most once.
 
-    Together they ask for no more resources than are free.
+    Together they ask for no more resources than are free, and who waits in a slot's own queue is
+    placed there.
     """
     view: Placing = asked[0]
     if not isinstance(decision, tuple | list):
@@ -171,6 +174,23 @@ def it_does_not_leave_everything_idle(ask: Ask, asked: tuple[Any, ...], decision
     if decision or view.running or not view.queue or not view.slots:
         return ""
     return f"nothing runs, {len(view.queue)} may start, and it places nobody"
+
+
+def it_assigns_and_steals_what_may_be(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It assigns streams of the common queue to slots that it is shown, each at most once.
+
+    A steal is for a free slot without a queue, from one that is not free, and of no more than the
+    later half of that one's queue, rounded up; no slot is part of two, nor of one that is under way
+    already.
+    """
+    view: Assigning = asked[0]
+    if not isinstance(decision, tuple | list):
+        return f"it returned {decision!r}, not a sequence of assignments and steals"
+    try:
+        answers.assignments(decision, view)
+    except answers.WrongAnswer as error:
+        return str(error)
+    return ""
 
 
 # --- recovery strategies -------------------------------------------------------------------------
@@ -267,6 +287,7 @@ LAWS: dict[type[msgspec.Struct], tuple[Law, ...]] = {
     ),
     QueuedStream: (a_rank_is_finite_numbers, ranks_are_of_one_length),
     Placing: (it_places_what_fits, it_says_why_there, it_does_not_leave_everything_idle),
+    Assigning: (it_assigns_and_steals_what_may_be, it_says_why_there),
     FailedAttempt: (
         it_answers_about_a_failure,
         it_says_why,

@@ -17,8 +17,10 @@ from anabranch.core.plans.plan import (
     Plan,
     PointPlan,
     RatePlan,
+    SideCommand,
     StreamPlan,
 )
+from anabranch.testing.services import with_services
 
 
 def stream(name: str, *after: str, **fields: Any) -> StreamPlan:
@@ -83,26 +85,98 @@ def random_plan(
     names = [f"s{number}" for number in range(size)]
     blocks = _blocks(rng, size)
     # Bringing files back takes a run in which much goes well, so checkpoints are drawn more often.
-    kinds = (*convergence, *(k for k in convergence if k == "checkpoint" for _ in range(3)))
+    merging = tuple(kind for kind in convergence if not kind.endswith("race"))
+    kinds = (*merging, *(k for k in merging if k == "checkpoint" for _ in range(3)))
     types = {p: rng.choice(kinds) for p in (*dict.fromkeys(blocks), "final")}
     also = [_also_at(rng, blocks, number) for number in range(size)]
     streams = [_random_stream(rng, names, blocks, also, types, n) for n in range(size)]
     points = [_random_point(rng, name, types[name]) for name in types]
+    if "race" in convergence and rng.random() < 0.5:
+        streams, points = _with_race(rng, streams, points)
     if rng.random() < 0.3:
         streams = [_with_times(rng, plan) for plan in streams]
-    return plan_of(
+    fuses = rng.random() < 0.5
+    if fuses:
+        streams = [_short(rng, plan) for plan in streams]
+    has_speculation = rng.random() < 0.4
+    if has_speculation:
+        streams = [_straggling(rng, plan) for plan in streams]
+    if rng.random() < 0.4:
+        streams = [_with_setup(rng, plan) for plan in streams]
+    if rng.random() < 0.2:
+        streams, points = _reviewed(rng, streams, points)
+    balancer = rng.choice(balancers)
+    is_stealing = balancer.endswith("work-stealing")
+    if is_stealing:
+        streams = [_with_warmth(rng, plan) for plan in streams]
+    plan = plan_of(
         *streams,
         *points,
         name="random",
         max_parallel=rng.randint(1, 6),
         is_adaptive=rng.random() < 0.5,
-        balancer=rng.choice(balancers),
+        fuses=fuses,
+        balancer=balancer,
+        balancer_options={"price_seconds": 0.0} if is_stealing else {},
         keep_going=rng.random() < 0.5,
         stop_grace_seconds=2.0,
         soft_grace_seconds=rng.choice((0.3, 1.0)),
         recovery_timeout_seconds=rng.choice((1.0, 30.0)),
         fallback=rng.choice(("sequential", "degrade", "stop")),
+        has_speculation=has_speculation,
+        is_open=rng.random() < 0.2,
     )
+    return with_services(rng, plan) if rng.random() < 0.4 else plan
+
+
+def _reviewed(
+    rng: Random, streams: list[StreamPlan], points: list[PointPlan]
+) -> tuple[list[StreamPlan], list[PointPlan]]:
+    """Have a person look at the results of some streams, or of all who meet at some points."""
+    return (
+        [replace(plan, review=rng.random() < 0.3) for plan in streams],
+        [replace(plan, review=rng.random() < 0.2) for plan in points],
+    )
+
+
+def _with_race(
+    rng: Random, streams: list[StreamPlan], points: list[PointPlan]
+) -> tuple[list[StreamPlan], list[PointPlan]]:
+    """Have the streams of one point race each other, and those behind them go on from one."""
+    also = {name for plan in streams for name in plan.also_at}
+    able = [p for p in points if p.id != FINAL_POINT and p.id not in also]
+    if not able:
+        return streams, points
+    chosen = rng.choice(able)
+    racers = tuple(plan.id for plan in streams if plan.converge == chosen.id)
+    is_optional = rng.random() < 0.2
+    rule = rng.choice(("ask", "ask", "first", "smallest"))
+    race = replace(
+        chosen,
+        type="race",
+        adopts_one=True,
+        is_optional=is_optional,
+        options={"adopt": rule},
+        merges_early=False,
+        takes_checkpoints=False,
+    )
+    return (
+        [_racing(rng, plan, racers, chosen.id) for plan in streams],
+        [race if plan is chosen else plan for plan in points],
+    )
+
+
+def _racing(
+    rng: Random, plan: StreamPlan, racers: tuple[StreamId, ...], place: PointId
+) -> StreamPlan:
+    others = tuple(d for d in plan.depends_on if d.stream not in racers)
+    if plan.id in racers:
+        return replace(plan, depends_on=others, optional=True, workspace="isolated")
+    if len(others) == len(plan.depends_on):
+        return plan
+    condition: DependencyCondition = rng.choice(("converged", "converged", "started"))
+    behind = Dependency(condition=condition, providers=racers, point=place)
+    return replace(plan, depends_on=(*others, behind))
 
 
 def _blocks(rng: Random, size: int) -> list[str]:
@@ -160,6 +234,8 @@ def _random_stream(
         optional=rng.random() < 0.15,
         max_retries=rng.choice((0, 0, 1, 2)),
         ask=rng.choice((AskPlan(), AskPlan(signal=10))),
+        tty=number % 3 == 1,
+        ports=("web",) if number % 4 == 2 else (),
         timeout_seconds=rng.choice((None, None, None, 4.0)),
         after_seconds=rng.choice((0.0, 0.0, 0.0, 2.0)),
         workspace=rng.choice(("isolated",) * 9 + ("shared",)),
@@ -181,6 +257,41 @@ def _with_times(rng: Random, plan: StreamPlan) -> StreamPlan:
         catch_up=rng.choice(get_args(CatchUp)),
         spread_seconds=rng.choice((0.0, 0.0, 4.0)),
         rate=rng.choice((None, None, RatePlan(1, 40.0), RatePlan(2, 120.0))),
+    )
+
+
+def _with_setup(rng: Random, plan: StreamPlan) -> StreamPlan:
+    """Have what makes a stream's workspace ready, or leaves it in good order, now and then."""
+    return replace(
+        plan,
+        setup=rng.choice((None, SideCommand(("install",), "install"))),
+        teardown=rng.choice((None, None, SideCommand(("clean",), "clean"))),
+    )
+
+
+def _short(rng: Random, plan: StreamPlan) -> StreamPlan:
+    """Have a stream be known to be short, now and then."""
+    if rng.random() < 0.5:
+        return plan
+    return replace(plan, estimate_seconds=0.1, estimate_basis="learned")
+
+
+def _straggling(rng: Random, plan: StreamPlan) -> StreamPlan:
+    """Have most streams be repeatable, and take longer than usual more often than not."""
+    return replace(
+        plan,
+        is_repeatable=rng.random() < 0.8,
+        estimate_basis="learned",
+        long_seconds=rng.choice((0.3, 1.0, 2.5)),
+    )
+
+
+def _with_warmth(rng: Random, plan: StreamPlan) -> StreamPlan:
+    """Have a stream leave something behind that others can use, and be known from earlier runs."""
+    return replace(
+        plan,
+        capabilities=(rng.choice(("web", "docs")),),
+        estimate_basis=rng.choice(("guessed", "learned", "learned", "learned")),
     )
 
 

@@ -7,15 +7,19 @@ exactly as the real performer reads it from the streams' folders.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from random import Random
 
 import msgspec
 
+from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.model.state import State
 from anabranch.testing.agenda import Agenda
 from anabranch.testing.clock import FakeClock
+from anabranch.testing.faults import Faults
 
 Key = tuple[StreamId, Attempt]
 
@@ -31,6 +35,30 @@ class Fate(msgspec.Struct, frozen=True):
     is_lost: bool = False
     never_begins: bool = False
     ignores_stop: bool = False
+    setup_seconds: float | None = None
+    setup_fails: bool = False
+    is_lost_early: bool = False
+
+
+def drawn_fate(rng: Random, faults: Faults, state: State, effect: fx.StartProcess) -> Fate:
+    """Return how a process will go; in a workspace that was taken over there is no setup."""
+    run = state.at_attempt(effect.stream, effect.attempt)
+    fate = Fate(rng.uniform(0.01, 0.5), rng.uniform(0.2, 6.0))
+    changes: dict[str, object] = {"ignores_stop": rng.random() < faults.stop_ignored}
+    if state.stream_plan(run.id).setup is not None and not run.goes_on_from:
+        changes["setup_seconds"] = rng.uniform(0.1, 3.0)
+        changes["setup_fails"] = rng.random() < faults.setup_fails
+        changes["is_lost_early"] = rng.random() < 0.5
+    if rng.random() < faults.process_never_begins:
+        changes["never_begins"] = True
+    elif rng.random() < faults.holder_killed:
+        changes["is_lost"] = True
+    elif rng.random() < faults.process_fails:
+        code, signal, error = rng.choice(
+            ((1, None, None), (3, None, None), (None, 9, None), (127, None, "no such file"))
+        )
+        changes |= {"exit_code": code, "signal": signal, "error": error}
+    return msgspec.structs.replace(fate, **changes)
 
 
 class SimulatedProcess(msgspec.Struct):
@@ -40,13 +68,25 @@ class SimulatedProcess(msgspec.Struct):
     attempt: Attempt
     pid: int
     fate: Fate
+    setup_at: float | None = None
+    setup: inputs.SetupDone | None = None
     begun_at: float | None = None
     ended_at: float | None = None
     ending: inputs.AttemptObservation | None = None
 
     @property
+    def is_endless(self) -> bool:
+        """Whether it runs until somebody ends it."""
+        return math.isinf(self.fate.seconds)
+
+    @property
     def is_running(self) -> bool:
         return self.begun_at is not None and self.ending is None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its holder is there: for its setup, or for its command."""
+        return (self.setup_at is not None or self.begun_at is not None) and self.ending is None
 
 
 class SimulatedProcesses:
@@ -90,8 +130,10 @@ class SimulatedProcesses:
     def stop(self, stream: StreamId, attempt: Attempt, grace_seconds: float, rng: Random) -> None:
         """Ask a process to end; one that ignores it is killed when the grace is over."""
         process = self.known[stream, attempt]
-        if not process.is_running:
+        if not process.is_held:
             return
+        if process.begun_at is None:
+            self._sometimes("a setup was stopped")
         if process.fate.ignores_stop:
             self._sometimes("a stop was ignored until the grace ended")
             self._agenda.after(grace_seconds, lambda: self._exit(process, None, 9))
@@ -103,7 +145,8 @@ class SimulatedProcesses:
     def lose_the_waiting(self, rng: Random) -> None:
         """With its engine die some requests that nobody has taken up yet."""
         for key, process in list(self.known.items()):
-            if process.begun_at is None and process.ending is None and rng.random() < 0.5:
+            is_waiting = not process.is_held and process.ending is None
+            if is_waiting and rng.random() < 0.5:
                 self._sometimes("a request to start was lost in a crash")
                 process.ending = self._lost(process)
                 del self.known[key]
@@ -112,11 +155,18 @@ class SimulatedProcesses:
         """Return the newest fact about every attempt that ever began, or that never will."""
         found: list[inputs.AttemptObservation] = []
         for process in self.known.values():
+            if process.setup_at is not None:
+                found.append(self._setup_began(process))
+                found += [process.setup] if process.setup is not None else []
+                if process.begun_at is not None and process.ending is not None:
+                    found.append(self._started(process))
             if process.ending is not None:
                 found.append(process.ending)
             elif process.begun_at is not None:
                 self._sometimes("a running process was adopted")
                 found.append(self._started(process))
+            elif process.setup_at is not None:
+                self._sometimes("a setup was adopted")
         return found
 
     # --- a process's life ------------------------------------------------------------------------
@@ -133,10 +183,53 @@ class SimulatedProcesses:
                 ),
             )
             return
+        seconds = process.fate.setup_seconds
+        if seconds is None:
+            self._run(process)
+            return
+        process.setup_at = self._clock()
+        self._report(self._setup_began(process))
+        if process.fate.is_lost and process.fate.is_lost_early:
+            self._agenda.after(seconds / 2, lambda: self._lose(process))
+        self._agenda.after(seconds, lambda: self._set_up(process))
+
+    def _set_up(self, process: SimulatedProcess) -> None:
+        """End a setup: its command begins, or never will."""
+        if process.ending is not None:
+            return
+        failure = "setup failed: exit 3" if process.fate.setup_fails else ""
+        assert process.setup_at is not None
+        process.setup = inputs.SetupDone(
+            stream=process.stream,
+            attempt=process.attempt,
+            exit_code=3 if failure else 0,
+            signal=None,
+            seconds=self._clock() - process.setup_at,
+            failure=failure,
+            happened_at=self._clock(),
+        )
+        self._report(process.setup)
+        self._sometimes("a setup failed" if failure else "a setup was done")
+        if not failure:
+            self._run(process)
+            return
+        ending = inputs.ProcessExited(
+            stream=process.stream,
+            attempt=process.attempt,
+            exit_code=None,
+            signal=None,
+            error=failure,
+            happened_at=self._clock(),
+        )
+        self._end(process, ending)
+
+    def _run(self, process: SimulatedProcess) -> None:
         process.begun_at = self._clock()
         self._on_begin(process)
         self._report(self._started(process))
         fate = process.fate
+        if process.is_endless:
+            return
         if fate.is_lost:
             self._agenda.after(fate.seconds, lambda: self._lose(process))
         else:
@@ -145,12 +238,12 @@ class SimulatedProcesses:
             )
 
     def _lose(self, process: SimulatedProcess) -> None:
-        if process.is_running:
+        if process.is_held:
             self._sometimes("a holder was killed")
             self._end(process, self._lost(process))
 
     def _exit(self, process: SimulatedProcess, code: int | None, signal: int | None) -> None:
-        if not process.is_running:
+        if not process.is_held:
             return
         error = process.fate.error
         self._sometimes(_how(code, signal, error))
@@ -173,6 +266,17 @@ class SimulatedProcesses:
         if process.begun_at is not None:
             self._on_end(process)
         self._report(ending)
+
+    def _setup_began(self, process: SimulatedProcess) -> inputs.SetupBegan:
+        assert process.setup_at is not None
+        return inputs.SetupBegan(
+            stream=process.stream,
+            attempt=process.attempt,
+            pid=process.pid,
+            holder_pid=process.pid + 100_000,
+            log=f"/logs/{process.stream}.{process.attempt}.setup.log",
+            happened_at=process.setup_at,
+        )
 
     def _started(self, process: SimulatedProcess) -> inputs.ProcessStarted:
         assert process.begun_at is not None

@@ -6,6 +6,7 @@ and the world for what no single state can show.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from anabranch.core import effects as fx
@@ -13,15 +14,17 @@ from anabranch.core import events as ev
 from anabranch.core.deciding.alone import waits_for_calm
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.streams.windows import MOVED_SECONDS
-from anabranch.core.ids import FINAL_POINT, Seq, StreamId
+from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.sharing import chain_faults
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.model.state import PointPhase, State
 from anabranch.core.promises.invariants import broken_promises
+from anabranch.core.promises.services import begun_unready
 from anabranch.core.views.order import OrderCheck
 from anabranch.testing.git import FakeGit
 from anabranch.testing.memory_store import replay
+from anabranch.testing.queue_watch import QueueWatch
 from anabranch.testing.world import SimulatedWorld
 
 BEGINNINGS = (ev.StreamQueued, ev.StreamAdmitted, ev.RetryScheduled)
@@ -30,6 +33,9 @@ FROM_OUTSIDE = (
     ev.RunResumed,
     ev.RunReopened,
     ev.RunStopRequested,
+    ev.RunClosed,
+    ev.StreamAdded,
+    ev.StreamReworded,
     ev.StrategyChosen,
     ev.ParallelismChanged,
     ev.ApprovalRequested,
@@ -44,7 +50,12 @@ FROM_OUTSIDE = (
     ev.LockWithdrawn,
     ev.ViolationAllowed,
     ev.ConflictResolved,
+    ev.ConflictReopened,
     ev.ConflictHandedBack,
+    ev.ReviewTaken,
+    ev.WorkHandedBack,
+    ev.NoteAdded,
+    ev.NoteRemoved,
     ev.ConflictTold,
     ev.StateChanged,
     ev.MessageSent,
@@ -66,13 +77,20 @@ class Witness:
         self.state: State | None = None
         self._records: dict[Seq, ev.Recorded] = {}
         self._stopped: set[StreamId] = set()
+        self._let_go: set[StreamId] = set()
         self._starts: dict[StreamId, list[float]] = {}
+        self._may_commit: dict[StreamId, set[Attempt]] = {}
+        self._fenced: set[tuple[StreamId, Attempt]] = set()
+        self._queues = QueueWatch()
+        self._taken: set[tuple[StreamId, str]] = set()
 
     def see(self, records: Sequence[ev.Recorded], state: State, git: FakeGit) -> Iterator[str]:
         """Yield what is wrong after a turn that brought ``records`` and led to ``state``."""
         for record in records:
             yield from self._see_record(record)
             yield from not_alone(self.state, record)
+            yield from begun_unready(self.state, record.event)
+            yield from self._see_reviews(record)
             self.state = replay([record], self.state)
         if self.state != state:
             yield "folding the events gives another state"
@@ -86,6 +104,7 @@ class Witness:
             yield f"event {record.seq} follows event {len(self._records)}"
         self._records[record.seq] = record
         event = record.event
+        yield from self._queues.see(record)
         if record.cause is None and not isinstance(event, FROM_OUTSIDE):
             yield f"event {record.seq}, {event}, has no cause"
         if record.cause is not None and not 0 < record.cause < record.seq:
@@ -93,13 +112,17 @@ class Witness:
         if isinstance(event, ev.StreamEvent):
             yield from self._see_stream(record, event)
             yield from self._see_times(record, event)
+            yield from self._see_copies(event)
 
     def _see_stream(self, record: ev.Recorded, event: ev.StreamEvent) -> Iterator[str]:
         """What a person stopped is started again by a person only."""
         asked = isinstance(event, ev.StreamStopRequested) and event.then == Phase.STOPPED
-        if asked or isinstance(event, ev.StreamStopped):
+        if isinstance(event, ev.ServiceLetGo):
+            self._let_go.add(event.stream)
+        elif asked or (isinstance(event, ev.StreamStopped) and event.stream not in self._let_go):
             self._stopped.add(event.stream)
         elif isinstance(event, ev.StreamRequeued):
+            self._let_go.discard(event.stream)
             if event.stream in self._stopped and not self._is_wanted(record):
                 yield f"{event.stream} was stopped by a person and requeued by nobody"
             self._stopped.discard(event.stream)
@@ -123,10 +146,41 @@ class Witness:
             if first and first[0] + plan.rate.per_seconds > event.happened_at:
                 yield f"{event.stream} was started at {starts}, and its rate is {plan.rate.words}"
 
+    def _see_copies(self, event: ev.StreamEvent) -> Iterator[str]:
+        """Of two attempts one is granted the right to commit, once; the other brings no result."""
+        name = event.stream
+        match event:
+            case ev.CommitGranted(attempt=attempt, over=over):
+                granted = self._may_commit.setdefault(name, set())
+                if granted & {attempt, over} or (name, attempt) in self._fenced:
+                    yield f"attempt {attempt} of {name} is granted what {sorted(granted)} had"
+                granted |= {attempt, over}
+                self._fenced.add((name, over))
+            case ev.AttemptFenced(attempt=attempt):
+                self._fenced.add((name, attempt))
+            case ev.ResultCaptured(attempt=attempt) | ev.RetryScheduled(attempt=attempt):
+                if (name, attempt) in self._fenced:
+                    yield f"attempt {attempt} of {name} is fenced, and then: {event}"
+
+    def _see_reviews(self, record: ev.Recorded) -> Iterator[str]:
+        """Nothing is merged that a person was to look at, and that nobody has taken just so."""
+        match record.event:
+            case ev.ReviewTaken(stream=stream, commit=commit):
+                self._taken.add((stream, commit))
+            case ev.WorkHandedBack(stream=stream, commit=commit):
+                self._taken.discard((stream, commit))
+            case ev.ConvergenceMerged(point=point, merged=merged) if self.state is not None:
+                for name in {*merged} & {*self.state.topology.reviewed}:
+                    result = self.state.streams[name].result
+                    changes = result is not None and result.tree != result.start_tree
+                    if result and changes and (name, result.commit) not in self._taken:
+                        yield f"{point} has merged {name}, and nobody took {result.commit}"
+
     def _is_wanted(self, record: ev.Recorded) -> bool:
         while record.cause is not None:
             record = self._records[record.cause]
-        return isinstance(record.event, ev.RunResumed | ev.RunReopened | ev.StreamRequeued)
+        wishes = ev.RunResumed | ev.RunReopened | ev.StreamRequeued | ev.StreamReworded
+        return isinstance(record.event, wishes)
 
 
 def wrong_merge(state: State, merged: ev.ConvergenceMerged, git: FakeGit) -> Iterator[str]:
@@ -161,6 +215,8 @@ def _newest(state: State, editors: Mapping[StreamId, str | None]) -> set[str | N
 _MAY_BE_CALLED_OFF = (
     fx.WakeAt
     | fx.WriteReport
+    | fx.ReturnPorts
+    | fx.AwaitReadiness
     | fx.TakeCheckpoint
     | fx.MergeCheckpoint
     | fx.OfferCheckpoint
@@ -183,11 +239,16 @@ def unmatched_effects(state: State, under_way: Iterable[fx.Effect], now: float) 
 def wrong_in_world(world: SimulatedWorld, state: State) -> Iterator[str]:
     """No stream runs twice at once, and no attempt is started twice."""
     running = [process.stream for process in world.processes.running()]
-    if len(running) != len(set(running)):
-        yield f"a stream runs twice at once: {sorted(running)}"
+    for stream, times in Counter(running).items():
+        if times > 1 + (stream in state.copies):
+            yield f"{stream} runs {times} times at once"
+    for (stream, number), times in world.terminals.typed.items():
+        if times > 1:
+            yield f"line {number} was typed {times} times into the terminal of {stream}"
     for key, times in world.starts.items():
         if times > 1:
             yield f"attempt {key} was started {times} times"
+    running = [stream for stream in running if stream not in state.topology.services]
     if len(running) > state.widest:
         yield f"{len(running)} processes run, {state.widest} may"
 
@@ -230,9 +291,14 @@ def unfinished(world: SimulatedWorld, state: State) -> Iterator[str]:
         yield f"{process.stream} still runs"
     for stream_id, attempt in world.written:
         yield from _lost_work(world, state, stream_id, attempt)
+        is_due = state.stream_plan(stream_id).teardown is not None
+        if is_due and not world.torn_down[stream_id, attempt]:
+            yield f"attempt {attempt} of {stream_id} was never torn down"
     final = state.points[FINAL_POINT]
     if final.phase is PointPhase.MERGED:
         succeeded = {s.id for s in state.streams.values() if s.phase is Phase.SUCCEEDED}
+        succeeded -= set(state.topology.services)  # nothing of theirs is merged
+        succeeded -= final.departed.keys()  # of a race that was given up before one was adopted
         if set(final.merged) != succeeded:
             yield f"{sorted(succeeded)} succeeded, {sorted(final.merged)} were merged"
 

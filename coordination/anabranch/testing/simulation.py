@@ -26,15 +26,16 @@ from anabranch.core.strategies import Strategies
 from anabranch.engine.engine import Engine
 from anabranch.errors import DiskFull
 from anabranch.testing import promises
+from anabranch.testing.faults import NO_FAULTS, Faults
 from anabranch.testing.memory_store import MemoryStore
 from anabranch.testing.operator import Operator
 from anabranch.testing.plans import random_plan
 from anabranch.testing.pressing import random_pressure
 from anabranch.testing.promises import PromiseBroken, Witness
-from anabranch.testing.world import NO_FAULTS, Faults, SimulatedWorld
+from anabranch.testing.world import SimulatedWorld
 
 LARGEST_STEP_COUNT = 20_000
-HELP_ROUNDS = 12
+HELP_ROUNDS = 20
 PRESSED_TIMES = 6
 
 
@@ -70,6 +71,7 @@ def random_trouble(rng: Random) -> Trouble:
             base_fails=chance(0.05),
             approval_refused=rng.choice((0.0, 0.5, 1.0)),
             process_fails=chance(0.4),
+            setup_fails=chance(0.3),
             process_never_begins=chance(0.1),
             holder_killed=chance(0.1),
             process_stalls=chance(0.2),
@@ -266,7 +268,7 @@ class Simulation:
         if not isinstance(given, inputs.AttemptObservation):
             return
         ends = isinstance(given, inputs.ProcessExited | inputs.ProcessLost | inputs.EffectFailed)
-        if ends or isinstance(given, inputs.ProcessStarted):
+        if ends or isinstance(given, inputs.SetupBegan | inputs.ProcessStarted):
             kinds = (fx.StartProcess, fx.StopProcess) if ends else (fx.StartProcess,)
             for effect in list(self._under_way):
                 if isinstance(effect, kinds) and (effect.stream, effect.attempt) == (

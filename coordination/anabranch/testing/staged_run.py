@@ -14,8 +14,10 @@ import msgspec
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.effects import WakeAt
-from anabranch.core.ids import StreamId
+from anabranch.core.deciding.streams.stealing import let_go
+from anabranch.core.effects import AskVictim, Effect, WakeAt
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
 from anabranch.core.plans.graph import lower_bound_seconds
 from anabranch.core.plans.plan import Plan
@@ -23,16 +25,24 @@ from anabranch.core.strategies import Strategies
 from anabranch.testing.by_hand import ByHand
 
 MOST_STEPS = 100_000
+FENCED = 143
+"""How an attempt exits that is told to end."""
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """Who had which slot, in which lease of it, from when on, and why it was put there."""
+    """Who had which slot, in which lease of it, from when on, for how long, and why there."""
 
     stream: StreamId
     slot: int
     incarnation: int
     at: float
     reason: str
+    seconds: float = 0.0
+
+
+def nothing_is_warm(stream: StreamId, last: StreamId | None) -> float:
+    """Return that a stream takes equally long wherever it runs."""
+    return 0.0
 
 
 class StagedRun:
@@ -42,8 +52,10 @@ class StagedRun:
         plan: what to run; nothing in it fails.
         strategies: what decides.
         seconds: how long each stream really takes.
+        again: how long a copy of it takes; as long, if that is not said.
         is_checked: whether all promises are checked at every step.
         at: what else happens, by the moment (run seconds) at which it does.
+        cold: how many seconds more a stream takes where another one ran last, or nobody did.
     """
 
     def __init__(
@@ -54,8 +66,11 @@ class StagedRun:
         *,
         is_checked: bool = False,
         at: Mapping[float, inputs.Input] | None = None,
+        cold: Callable[[StreamId, StreamId | None], float] = nothing_is_warm,
+        again: Mapping[StreamId, float] | None = None,
     ) -> None:
-        self._seconds = seconds
+        self._seconds, self._again = seconds, again or {}
+        self._cold = cold
         self._agenda: list[tuple[float, int, Callable[[], object]]] = []
         self._count = 0
         self._seen = 0
@@ -72,7 +87,12 @@ class StagedRun:
     @property
     def makespan(self) -> float:
         """Seconds from the beginning to the end of the last stream."""
-        return max(lease.at + self._seconds[lease.stream] for lease in self.leases)
+        return max(lease.at + lease.seconds for lease in self.leases)
+
+    @property
+    def ended_at(self) -> float:
+        """Seconds from the beginning to the end of the run, however many attempts there were."""
+        return self.state.at if self.state.ended_at is None else self.state.ended_at
 
     def efficiency(self) -> float:
         """Return the share of the lower bound in the time it took: 1 is the best there can be."""
@@ -90,27 +110,53 @@ class StagedRun:
 
     def _take_up(self) -> None:
         """Do what the newest events and effects ask for."""
-        while self._seen < len(self.run.records):
-            event = self.run.records[self._seen].event
-            self._seen += 1
-            if isinstance(event, ev.StreamAdmitted):
+        while self._seen < len(self.run.records) or self.run.all_effects:
+            effects, self.run.all_effects = self.run.all_effects, []
+            for effect in effects:
+                self._perform(effect)
+            if self._seen < len(self.run.records):
+                event = self.run.records[self._seen].event
+                self._seen += 1
+                self._follow(event)
+
+    def _follow(self, event: ev.Event) -> None:
+        match event:
+            case ev.StreamAdmitted():
                 self._begin(event)
-            elif isinstance(event, ev.ConvergenceStarted):
+            case ev.StreamCopied():
+                self._begin_copy(event)
+            case ev.AttemptFenced():
+                self._end(event.stream, event.attempt, FENCED)
+            case ev.ConvergenceStarted():
                 self.run.merged(event.point)
-        for effect in self.run.all_effects:
-            if isinstance(effect, WakeAt) and effect.at > self.run.clock():
-                self._later(effect.at, lambda: self.run.give(inputs.TimeReached(cause=1)))
-        self.run.all_effects.clear()
+
+    def _perform(self, effect: Effect) -> None:
+        if isinstance(effect, AskVictim):
+            self.run.give(let_go(effect))
+        elif isinstance(effect, WakeAt) and effect.at > self.run.clock():
+            self._later(effect.at, lambda: self.run.give(inputs.TimeReached(cause=1)))
 
     def _begin(self, event: ev.StreamAdmitted) -> None:
         name, now = event.stream, self.run.clock()
-        self.leases.append(Lease(name, event.slot, event.incarnation, now, event.placed_because))
+        took = self._seconds[name] + self._cold(name, self.state.slots[event.slot].last)
+        because = event.placed_because
+        self.leases.append(Lease(name, event.slot, event.incarnation, now, because, took))
         self.run.run(name)
-        self._later(now + self._seconds[name], lambda: self._end(name))
+        self._later(now + took, partial(self._end, name, event.attempt))
 
-    def _end(self, name: StreamId) -> None:
-        self.run.exited(name)
-        self.run.kept(name)
+    def _begin_copy(self, event: ev.StreamCopied) -> None:
+        self.run.run(f"{event.stream}@{event.attempt}")
+        seconds = self._again.get(event.stream, self._seconds[event.stream])
+        moment = self.run.clock() + seconds
+        self._later(moment, partial(self._end, event.stream, event.attempt))
+
+    def _end(self, stream: StreamId, attempt: Attempt, code: int = 0) -> None:
+        """End one attempt, unless it is over."""
+        known = self.state.at_attempt(stream, attempt)
+        if known.attempt == attempt and known.phase in LIVE:
+            name = f"{stream}@{attempt}"
+            self.run.exited(name, code)
+            self.run.kept(name)
 
     def _later(self, moment: float, act: Callable[[], object]) -> None:
         self._count += 1

@@ -15,6 +15,7 @@ from msgspec import inspect as types
 
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.strategies import (
+    Assigning,
     EndedAttempt,
     FailedAttempt,
     FreeSlot,
@@ -22,6 +23,7 @@ from anabranch.core.strategies import (
     PointView,
     QueuedStream,
     RunningStream,
+    SlotQueue,
     Trouble,
 )
 
@@ -90,6 +92,25 @@ def draw_point_view(source: Source, options: Any = None) -> tuple[PointView, flo
     return _made(PointView, drawn), now
 
 
+def draw_adopting_view(source: Source, options: Any = None) -> tuple[PointView, float]:
+    """Draw a view of a point of whose streams one is adopted, and the time of asking."""
+    view, now = draw_point_view(source, options)
+    failed = {stream: "exit 1" for stream in view.arrived if source.pick((False, False, True))}
+    able = [stream for stream in view.arrived if stream not in failed]
+    is_chosen = bool(able) and source.pick((False, True))
+    chosen = source.pick(able) if is_chosen else None
+    drawn = msgspec.structs.replace(
+        view,
+        merged=(),
+        left_out=(),
+        adopts_one=True,
+        adopted=chosen,
+        failed_check=failed,
+        files_changed={stream: source.whole(0, 40) for stream in view.arrived},
+    )
+    return drawn, now
+
+
 def with_arrival(view: PointView, now: float) -> PointView | None:
     """Return the view as it is after one more participant has arrived, if one can."""
     known = {*view.arrived, *view.departed}
@@ -142,6 +163,51 @@ def draw_placing(source: Source, options: Any = None) -> tuple[Placing, float]:
         "options": {} if options is None else options,
     }
     return _made(Placing, drawn), now
+
+
+def draw_placing_with_queues(source: Source, options: Any = None) -> tuple[Placing, float]:
+    """Draw the same for a balancer that has slots own queues: some wait for one that is free."""
+    view, now = draw_placing(source, options)
+    numbers = [0, *(slot.number for slot in view.slots)]
+    owned = [msgspec.structs.replace(s, own_slot=source.pick(numbers)) for s in view.queue]
+    return msgspec.structs.replace(view, queue=tuple(owned)), now
+
+
+def draw_assigning(source: Source, options: Any = None) -> tuple[Assigning, float]:
+    """Draw a common queue, the slots with their own ones, and the time of asking."""
+    view, now = draw_placing(source, options)
+    owners = [0, 0, *range(1, view.max_parallel + 1)]
+    queues: dict[int, list[QueuedStream]] = {owner: [] for owner in owners}
+    for stream in view.queue:
+        owner = source.pick(owners)
+        queues[owner].append(msgspec.structs.replace(stream, own_slot=owner))
+    running = {one.slot: one for one in view.running}
+    drawn: dict[str, Any] = {
+        "queue": tuple(queues[0]),
+        "slots": tuple(
+            _slot_queue(source, number, running.get(number), queues[number])
+            for number in range(1, view.max_parallel + 1)
+        ),
+        "max_parallel": view.max_parallel,
+        "seed": view.seed,
+        "options": view.options,
+    }
+    return _made(Assigning, drawn), now
+
+
+def _slot_queue(
+    source: Source, number: int, running: RunningStream | None, streams: list[QueuedStream]
+) -> SlotQueue:
+    has_run = running is not None or source.pick((False, True))
+    return SlotQueue(
+        slot=number,
+        is_free=running is None,
+        rest_seconds=0.0 if running is None else running.rest_seconds,
+        last=StreamId(f"d{source.whole(0, 7)}") if has_run else None,
+        last_capabilities=(source.pick(_CAPABILITIES),) if has_run else (),
+        streams=tuple(streams),
+        is_under_way=source.pick((False, False, True)),
+    )
 
 
 def _waiting(
@@ -235,6 +301,7 @@ DRAWN: dict[type[msgspec.Struct], Callable[..., tuple[Any, ...]]] = {
     PointView: draw_point_view,
     QueuedStream: draw_queued_stream,
     Placing: draw_placing,
+    Assigning: draw_assigning,
     FailedAttempt: draw_failed_attempt,
     Trouble: draw_trouble,
     EndedAttempt: draw_ended_attempt,

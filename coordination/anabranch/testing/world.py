@@ -10,59 +10,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from typing import TypedDict
 
 import msgspec
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.deciding.streams.restoring import to_restore
+from anabranch.core.deciding.streams.restoring import to_go_on_from, to_restore
+from anabranch.core.deciding.streams.stealing import let_go
 from anabranch.core.events import Conflict, ConflictedPath, Resolution
 from anabranch.core.folds.inheritance import inherited_by, inherited_from
 from anabranch.core.folds.verifying import has_passed
-from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
+from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.state import State
+from anabranch.testing.about import about_attempt
 from anabranch.testing.agenda import Agenda
 from anabranch.testing.checkpoints import SimulatedCheckpoints
 from anabranch.testing.clock import FakeClock
+from anabranch.testing.faults import Faults
 from anabranch.testing.git import FakeGit
-from anabranch.testing.processes import Fate, Key, SimulatedProcess, SimulatedProcesses
+from anabranch.testing.port_book import PortBook
+from anabranch.testing.processes import Key, SimulatedProcess, SimulatedProcesses, drawn_fate
+from anabranch.testing.services import SimulatedServices
+from anabranch.testing.terminals import SimulatedTerminals
 from anabranch.testing.wall import SimulatedWall
-
-
-class Faults(msgspec.Struct, frozen=True):
-    """How likely each fault is (0..1), each time it could happen."""
-
-    workspace_fails: float = 0.0
-    workspace_waits_for_room: float = 0.0
-    capture_fails: float = 0.0
-    capture_waits_for_room: float = 0.0
-    merge_fails: float = 0.0
-    check_is_flaky: float = 0.0
-    base_fails: float = 0.0
-    approval_refused: float = 0.0
-    process_fails: float = 0.0
-    process_never_begins: float = 0.0
-    holder_killed: float = 0.0
-    process_stalls: float = 0.0
-    stop_ignored: float = 0.0
-    report_twice: float = 0.0
-    edits_collide: float = 0.0
-    memory_short: float = 0.0
-
-
-NO_FAULTS = Faults()
-
-
-class _About(TypedDict):
-    stream: StreamId
-    attempt: Attempt
-    cause: Seq
-
-
-def _about(effect: fx.PrepareWorkspace | fx.CaptureResult | fx.AskStream) -> _About:
-    """Return what an answer says of the attempt that its effect was for."""
-    return {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
 
 
 class SimulatedWorld:
@@ -85,13 +55,17 @@ class SimulatedWorld:
         self.captured: dict[Key, str] = {}
         self.capture_failures: set[Key] = set()
         self.starts: Counter[Key] = Counter()
+        self.torn_down: Counter[Key] = Counter()
         self._ready: dict[Key, inputs.WorkspaceReady] = {}
         self._heard_at: dict[Key, float] = {}
         self._post = post
         self._counts = sometimes
+        self.ports = PortBook()
+        self.services = SimulatedServices(self.clock, rng, post, self.sometimes)
         self.checkpoints = SimulatedCheckpoints(self.git, self.workspaces, rng, self.sometimes)
         self.wall = SimulatedWall(self.clock, self.agenda, post, self.sometimes)
         self.is_heard = True
+        self.terminals = SimulatedTerminals(rng, self.sometimes)
         self.processes = SimulatedProcesses(
             self.clock,
             self.agenda,
@@ -117,10 +91,22 @@ class SimulatedWorld:
                 self._later(effect, lambda: self._capture_base(effect))
             case fx.PrepareWorkspace():
                 self._later(effect, lambda: self._prepare(state, effect))
+            case fx.AwaitReadiness():
+                self.agenda.after(*self.services.readiness(effect), volatile=True)
+            case fx.ReturnPorts():
+                self.ports.take_back(effect)
             case fx.StartProcess():
-                self.processes.start(effect.stream, effect.attempt, self._fate(state, effect))
+                fate = drawn_fate(self.rng, self.faults, state, effect)
+                fate = self.services.fate_of(state, effect, fate)
+                self.processes.start(effect.stream, effect.attempt, fate)
+            case fx.TearDown():
+                self._later(effect, lambda: self._tear_down(effect))
+            case fx.AskVictim():
+                self._later(effect, lambda: let_go(effect))
             case fx.AskStream():
                 self._later(effect, lambda: self._ask(effect))
+            case fx.TypeInput():
+                self._later(effect, lambda: self.terminals.type(effect))
             case fx.StopProcess():
                 self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds, self.rng)
             case fx.CaptureResult():
@@ -187,7 +173,7 @@ class SimulatedWorld:
 
     def _prepare(self, state: State, effect: fx.PrepareWorkspace) -> inputs.Input | None:
         key = (effect.stream, effect.attempt)
-        about = _about(effect)
+        about = about_attempt(effect)
         if key in self._ready:
             self.sometimes("a workspace was prepared again after a crash")
             return msgspec.structs.replace(self._ready[key], cause=effect.cause)
@@ -210,26 +196,45 @@ class SimulatedWorld:
                 return inputs.WorkspaceConflicted(conflict=merge.conflicts[0], **about)
             commit, tree = merge.commit, merge.tree
         self.workspaces[key] = dict(self.git.tree(tree))
+        taken_from = self._taken_over(state, state.at_attempt(*key).goes_on_from, tree)
         taken = to_restore(state, effect.stream)
         if taken is not None and taken.start_tree == tree:
             self.sometimes("an attempt went on from a checkpoint")
             self.workspaces[key] = dict(self.git.tree(taken.tree))
         else:
             taken = None
+        sent_back = to_go_on_from(state, effect.stream)
+        if sent_back is not None and sent_back.start_tree == tree:
+            self.sometimes("an attempt went on from what was handed back")
+            self.workspaces[key] = dict(self.git.tree(sent_back.tree))
         path = f"/workspaces/{effect.stream}.{effect.attempt}"
         ready = inputs.WorkspaceReady(
             path=path,
             start_commit=commit,
             start_tree=tree,
             restored=taken.number if taken else 0,
+            taken_from=taken_from,
+            ports=self.ports.give(state, effect),
             **about,
         )
         self._ready[key] = ready
         return ready
 
+    def _taken_over(self, state: State, stream: StreamId, tree: str) -> StreamId:
+        """Take over the workspace of that stream, if it can be; nobody finds it there then."""
+        left = state.streams.get(stream)
+        if left is None or left.result is None or self.happens(0.2):
+            return StreamId("")
+        if tree not in (left.result.tree, left.result.start_tree):
+            return StreamId("")
+        how = "the workspace of the one before" if tree == left.result.tree else "one begun alike"
+        self.sometimes(f"a stream went on in {how}")
+        self.workspaces.pop((left.id, left.attempt), None)
+        return left.id
+
     def _ask(self, effect: fx.AskStream) -> inputs.Input:
         self.sometimes("a stream was asked in its plan's way")
-        return inputs.StreamAsked(way="signal 10", outcome="asked", **_about(effect))
+        return inputs.StreamAsked(way="signal 10", outcome="asked", **about_attempt(effect))
 
     def _log_tail(self, is_partial: bool) -> tuple[str, ...]:
         """What the last lines of a failed attempt's log say; most say nothing to anybody."""
@@ -240,7 +245,7 @@ class SimulatedWorld:
 
     def _capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input | None:
         key = (effect.stream, effect.attempt)
-        about = _about(effect)
+        about = about_attempt(effect)
         if state.stream_plan(effect.stream).workspace == "shared":
             return inputs.ResultReady(commit="", tree="", files_changed=0, ref="", **about)
         if self.happens(self.faults.capture_waits_for_room):
@@ -265,10 +270,21 @@ class SimulatedWorld:
             **about,
         )
 
+    def _tear_down(self, effect: fx.TearDown) -> inputs.Input:
+        key = (effect.stream, effect.attempt)
+        process = self.processes.known.get(key)
+        assert process is None or not process.is_held, f"{key} is torn down while it runs"
+        self.torn_down[key] += 1
+        fails = self.happens(self.faults.setup_fails)
+        self.sometimes(f"a teardown {'failed' if fails else 'was done'}")
+        how = "exit 1" if fails else ""
+        return inputs.TeardownDone(exit_code=0, seconds=0.1, failure=how, **about_attempt(effect))
+
     # --- checkpoints ------------------------------------------------------------------------------
 
     def _take_checkpoint(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:
-        if self.happens(self.faults.capture_fails):
+        is_gone = (effect.stream, effect.attempt) not in self.workspaces
+        if is_gone or self.happens(self.faults.capture_fails):
             self.sometimes("a checkpoint could not be taken")
             return inputs.CheckpointNotTaken(
                 stream=effect.stream,
@@ -411,28 +427,10 @@ class SimulatedWorld:
                 reason="your branch has moved", hint="merge it yourself", cause=effect.cause
             )
         return inputs.ApprovalDone(
-            branch="refs/heads/main",
-            commit=final.commit,
-            message="main has the result",
-            cause=effect.cause,
+            branch="refs/heads/main", commit=final.commit, message="main has it", cause=effect.cause
         )
 
     # --- processes -------------------------------------------------------------------------------
-
-    def _fate(self, state: State, effect: fx.StartProcess) -> Fate:
-        rng, faults = self.rng, self.faults
-        fate = Fate(rng.uniform(0.01, 0.5), rng.uniform(0.2, 6.0))
-        changes: dict[str, object] = {"ignores_stop": self.happens(faults.stop_ignored)}
-        if self.happens(faults.process_never_begins):
-            changes["never_begins"] = True
-        elif self.happens(faults.holder_killed):
-            changes["is_lost"] = True
-        elif self.happens(faults.process_fails):
-            code, signal, error = rng.choice(
-                ((1, None, None), (3, None, None), (None, 9, None), (127, None, "no such file"))
-            )
-            changes |= {"exit_code": code, "signal": signal, "error": error}
-        return msgspec.structs.replace(fate, **changes)
 
     def _process_began(self, process: SimulatedProcess) -> None:
         key = (process.stream, process.attempt)
@@ -450,7 +448,7 @@ class SimulatedWorld:
     def _work_on(self, process: SimulatedProcess) -> None:
         """Write something in the middle, if it still runs: from an old copy, now and then."""
         key = (process.stream, process.attempt)
-        if process.is_running:
+        if process.is_running and not process.is_endless:
             self._write_common_file(key)
             if self.happens(self.faults.edits_collide):
                 self.checkpoints.write_back(key)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
@@ -20,13 +19,11 @@ from anabranch.core.strategies import (
     FreeSlot,
     Placement,
     Placing,
-    QueuedStream,
     Room,
     by_urgency,
     rank_of,
 )
-
-Key = tuple[str, str]
+from anabranch_plugins.balancing.nearness import Key, keys_at, keys_of
 
 
 class AffinityOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +59,7 @@ class _Desk:
         self._is_placed = [False] * len(self._queue)
         self._near: defaultdict[Key, deque[int]] = defaultdict(deque)
         for index, stream in enumerate(self._queue):
-            for key in _keys_of(stream):
+            for key in keys_of(stream):
                 self._near[key].append(index)
         self._last = min(len(view.slots), len(self._queue)) - 1
         """The least urgent of those that would be placed if the rest went by urgency."""
@@ -71,7 +68,7 @@ class _Desk:
 
     def place_who_is_near(self, slot: FreeSlot, price_seconds: float) -> None:
         """Place the most urgent one that is near to a slot, if nobody pays more than the price."""
-        found = min(filter(None, map(self._most_urgent, _keys_at(slot))), default=None)
+        found = min(filter(None, map(self._most_urgent, keys_at(slot))), default=None)
         if found is None:
             return
         index = found - 1
@@ -106,15 +103,3 @@ class _Desk:
         while near and self._is_placed[near[0]]:
             near.popleft()
         return near[0] + 1 if near else 0
-
-
-def _keys_of(stream: QueuedStream) -> Iterator[Key]:
-    yield ("stream", stream.stream)
-    yield from (("stream", other) for other in stream.depends_on)
-    yield from (("capability", name) for name in stream.capabilities)
-
-
-def _keys_at(slot: FreeSlot) -> Iterator[Key]:
-    if slot.last is not None:
-        yield ("stream", slot.last)
-        yield from (("capability", name) for name in slot.last_capabilities)

@@ -24,8 +24,13 @@ _MOMENTS = frozenset(
     {"stream_stalled", "recovery_started", "retry_scheduled", "guardian_alerted", "conflict_found"}
     | {"conflict_foreseen", "convergence_merged", "checkpoint_merged", "deadlock_detected"}
     | {"breaker_opened", "breaker_closed", "strategy_faulted", "run_resumed", "run_needs_operator"}
+    | {"window_missed"}
 )
 _FACTS = ("handler", "attempt", "tries", "outcome", "exit_code", "signal", "reason")
+
+
+Places = dict[str, list[tuple[Slice, int]]]
+"""The slices of each stream, with the row in which each of them stands."""
 
 
 class Trace:
@@ -38,10 +43,11 @@ class Trace:
         rows = {s["stream"]: number for number, s in enumerate(report["streams"], start=1)}
         reading = Slices(events)
         slices = list(reading.of(events))
+        placed: Places = {}
         drawn = [
             *_names(report, rows),
-            *_slices(slices, rows),
-            *_flows(flows(events, slices), rows),
+            *_slices(slices, rows, placed),
+            *_flows(flows(events, slices), rows, placed),
             *_width(events, slices, reading),
             *_moments(events, rows, reading),
             *_handlers(events, rows),
@@ -70,8 +76,13 @@ def _placed(row: int, place: float) -> dict[str, Any]:
     return {**about, "args": {"sort_index": place}}
 
 
-def _slices(slices: Iterable[Slice], rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """Yield what streams did; what overlaps in one stream goes to a further row of it."""
+def _slices(
+    slices: Iterable[Slice], rows: Mapping[str, int], placed: Places
+) -> Iterator[dict[str, Any]]:
+    """Yield what streams did; what overlaps in one stream goes to a further row of it.
+
+    Where each slice stands is noted in ``placed``.
+    """
     of_stream: dict[str, list[Slice]] = {}
     for part in slices:
         of_stream.setdefault(part.stream, []).append(part)
@@ -83,6 +94,7 @@ def _slices(slices: Iterable[Slice], rows: Mapping[str, int]) -> Iterator[dict[s
                 own.append(next(free))
                 yield _named("thread_name", own[lane], f"{stream}, at the same time")
                 yield _placed(own[lane], own[0])
+            placed.setdefault(stream, []).append((part, own[lane]))
             yield {
                 "ph": "X",
                 "pid": _RUN_GROUP,
@@ -95,13 +107,22 @@ def _slices(slices: Iterable[Slice], rows: Mapping[str, int]) -> Iterator[dict[s
             }
 
 
-def _flows(found: Iterable[Flow], rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """Yield both ends of each arrow."""
+def _flows(
+    found: Iterable[Flow], rows: Mapping[str, int], placed: Places
+) -> Iterator[dict[str, Any]]:
+    """Yield both ends of each arrow, in the rows of the attempts that they are of."""
+
+    def row(stream: str, at: int) -> int:
+        parts = (p for p in placed.get(stream, ()) if p[0].begin <= at < p[0].end)
+        own = rows.get(stream, _RUN_ROW)
+        return next((row for part, row in parts if part.category == ATTEMPT), own)
+
     for number, flow in enumerate(found, start=1):
         name = f"{flow.target} needs {flow.source}"
         about = {"pid": _RUN_GROUP, "name": name, "cat": "dependency", "id": number}
-        yield {"ph": "s", "tid": rows.get(flow.source, _RUN_ROW), "ts": flow.leaves, **about}
-        end = {"ph": "f", "bp": "e", "tid": rows.get(flow.target, _RUN_ROW), "ts": flow.reaches}
+        yield {"ph": "s", "tid": row(flow.source, flow.leaves), "ts": flow.leaves, **about}
+        reaches = row(flow.target, flow.reaches)
+        end = {"ph": "f", "bp": "e", "tid": reaches, "ts": flow.reaches}
         yield {**end, **about}
 
 
@@ -147,23 +168,29 @@ def _moments(
 
 
 def _handlers(events: Sequence[Event], rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """Yield a slice from each handler's beginning to its end, below the name of its slot."""
-    named: set[tuple[int, int]] = set()
+    """Yield a slice from each handler's beginning to its end, below the name of its slot.
+
+    Beginnings are kept to the millisecond, so one may seem to lie before the end of the one before.
+    """
+    free_at: dict[tuple[int, int], int] = {}
     for event in events:
         if event["type"] != "handler_finished":
             continue
         slot, group = event["slot"], _RUN_GROUP + rows.get(event["stream"], _RUN_ROW)
-        if (group, slot) not in named:
-            named.add((group, slot))
+        if (group, slot) not in free_at:
             yield _named("process_name", slot, f"handlers of {event['stream']}", group)
             yield _named("thread_name", slot, f"slot {slot}", group)
+        began = round(event["began_at"] * 1e6)
+        begin = max(began, free_at.get((group, slot), began))
+        end = max(began + round(event["seconds"] * 1e6), begin)
+        free_at[group, slot] = end
         yield {
             "ph": "X",
             "pid": group,
             "tid": slot,
             "name": event["item"] or str(event["handler"]),
             "cat": "handler",
-            "ts": round(event["began_at"] * 1e6),
-            "dur": round(event["seconds"] * 1e6),
+            "ts": begin,
+            "dur": end - begin,
             "args": {name: event[name] for name in _FACTS},
         }

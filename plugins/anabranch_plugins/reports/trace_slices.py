@@ -54,6 +54,13 @@ _ENDS = frozenset(
 )
 
 
+_OF_COPIES = frozenset(
+    {"stream_copied", "commit_granted", "copy_took_over", "attempt_fenced", "copy_ended"}
+)
+_COPY = "\0copy"
+"""After a stream's name: the attempt beside its own."""
+
+
 class Slices:
     """Reads events in their order and makes slices of them.
 
@@ -65,6 +72,7 @@ class Slices:
         self._begin = _zero(events)
         self._phases: dict[str, _Open] = {}
         self._calls: dict[str, dict[object, _Open]] = {}
+        self._beside: dict[str, int] = {}
         self._now = 0
 
     def at(self, event: Event) -> int:
@@ -81,16 +89,26 @@ class Slices:
 
     def _follow(self, event: Event) -> Iterator[Slice]:
         kind, stream = event["type"], event.get("stream") or ""
+        if kind in _OF_COPIES:
+            yield from self._follow_copy(event)
+            return
+        if self._beside.get(stream, 0) == event.get("attempt"):
+            stream += _COPY
         if kind == "stream_started":
             yield from self._leave(stream, event)
             attempt = event["attempt"]
-            name = f"{stream}, attempt {attempt}" if attempt > 1 else stream
+            name = stream.removesuffix(_COPY)
+            name = f"{name}, attempt {attempt}" if attempt > 1 else name
             self._phases[stream] = _Open(ATTEMPT, name, self._now, {"attempt": attempt})
         elif kind in _PHASES:
             yield from self._leave(stream, event)
             category, what, name = _PHASES[kind]
             self._phases[stream] = _Open(category, name, self._now, {"kind": what})
             yield from self._wait_for_its_time(event)
+        elif kind == "stream_timed" and event["is_awaited"]:
+            yield from self._leave(stream, event)
+            name = f"waits for {event['at']} {event['zone']}".rstrip()
+            self._phases[stream] = _Open(WAIT, name, self._now, {"kind": "time"})
         elif kind in _ENDS:
             yield from self._leave(stream, event)
         elif (wait := _wait_begun(event)) is not None:
@@ -100,13 +118,29 @@ class Slices:
             found = self._calls.get(stream, {}).pop(ended, None)
             yield from self._closed(stream, found, {})
 
+    def _follow_copy(self, event: Event) -> Iterator[Slice]:
+        """Follow what befalls two attempts of a stream: the one beside has slices of its own."""
+        kind, stream, attempt = event["type"], event["stream"], event["attempt"]
+        if kind == "stream_copied":
+            self._beside[stream] = attempt
+            category, what, name = _PHASES["stream_admitted"]
+            self._phases[stream + _COPY] = _Open(category, name, self._now, {"kind": what})
+        elif kind == "copy_ended":
+            self._beside.pop(stream, None)
+            yield from self._leave(stream + _COPY, event)
+        elif kind != "attempt_fenced" and attempt == self._beside.get(stream):
+            self._beside[stream] = event["over" if kind == "commit_granted" else "of"]
+            own, copy = (self._phases.pop(name, None) for name in (stream, stream + _COPY))
+            found = {stream: copy, stream + _COPY: own}
+            self._phases |= {name: phase for name, phase in found.items() if phase is not None}
+
     def _wait_for_its_time(self, event: Event) -> Iterator[Slice]:
         """Yield the delay of a stream that may not start at once; it is queued from then on."""
         stream, until = event["stream"], round(event.get("not_before", 0.0) * 1e6)
         if until - self._now > _TICK:
             queued = self._phases[stream]
-            delay = {"kind": "time"}
-            yield Slice(stream, WAIT, "waits for its time", self._now, until, delay)
+            name = f"waits for {event.get('window') or 'its time'}"
+            yield Slice(stream, WAIT, name, self._now, until, {"kind": "time"})
             self._phases[stream] = queued._replace(begin=until)
 
     def _leave(self, stream: str, event: Event) -> Iterator[Slice]:
@@ -123,7 +157,8 @@ class Slices:
         end = max(self._now, found.begin + is_attempt)  # an arrow needs something to begin at
         if end > found.begin:
             facts = {**found.facts, **(facts if is_attempt else {})}
-            yield Slice(stream, found.category, found.name, found.begin, end, facts)
+            name = stream.removesuffix(_COPY)
+            yield Slice(name, found.category, found.name, found.begin, end, facts)
 
 
 def _wait_begun(event: Event) -> tuple[object, str, str] | None:

@@ -3,10 +3,11 @@
 import ast
 import json
 import os
-import time
 from pathlib import Path
 
-PAUSE_SECONDS = 0.3
+from stage import pause, tell_guide
+
+PAUSE_SECONDS = 0.2
 
 
 def main() -> None:
@@ -18,11 +19,12 @@ def main() -> None:
         lines += [f"Lines: {sizes[str(path)]}", ""]
         for node in tree.body:
             if isinstance(node, ast.FunctionDef):
-                time.sleep(PAUSE_SECONDS)
+                pause(PAUSE_SECONDS)
                 arguments = ", ".join(a.arg for a in node.args.args)
                 lines += [f"- `{node.name}({arguments})`: {ast.get_docstring(node)}"]
                 print(f"documented {path.stem}.{node.name}", flush=True)
         lines.append("")
+    tell_guide("! docs is written: d on it shows what it changed, T there takes it")
     Path("docs").mkdir(exist_ok=True)
     Path("docs/api.md").write_text("\n".join(lines), "utf-8")
 

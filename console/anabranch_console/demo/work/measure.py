@@ -7,14 +7,15 @@ import ast
 import json
 import os
 import sys
-import time
 from pathlib import Path
+
+from stage import pause
 
 PAUSE_SECONDS = 0.3
 
 
 def main(name: str) -> None:
-    time.sleep(PAUSE_SECONDS)
+    pause(PAUSE_SECONDS)
     text = Path(name).read_text("utf-8")
     functions = sum(isinstance(n, ast.FunctionDef) for n in ast.walk(ast.parse(text)))
     found = {"file": name, "functions": functions, "lines": len(text.splitlines())}

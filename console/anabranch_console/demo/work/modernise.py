@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-PAUSE_SECONDS = 0.6
+from stage import pause, tell_guide
+
+PAUSE_SECONDS = 0.4
 CHANGES = [
     ("from collections import namedtuple\n", "from typing import NamedTuple\n"),
     (
@@ -27,12 +29,14 @@ CHANGES = [
 def main() -> None:
     path = Path("ledger/entries.py")
     for number, (old, new) in enumerate(CHANGES, 1):
-        time.sleep(PAUSE_SECONDS)
+        pause(PAUSE_SECONDS)
         text = path.read_text("utf-8")
         assert old in text, f"{path} is not as expected: {old!r} is missing"
         path.write_text(text.replace(old, new), "utf-8")
         print(f"{path}: change {number} of {len(CHANGES)}", flush=True)
         if "--hang-once" in sys.argv and os.environ.get("ANABRANCH_ATTEMPT") == "1":
+            tell_guide("2: modernise hangs, and holds a lock that style waits for")
+            tell_guide("7: the guardian sees it, asks for a sign, ends it, starts it again")
             print("waiting for an answer that never comes", flush=True)
             time.sleep(600)
 

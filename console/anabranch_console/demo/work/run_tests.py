@@ -7,8 +7,9 @@ With --flaky the first attempt ends before its first test, so that a retry can b
 
 import os
 import sys
-import time
 import unittest
+
+from stage import note, pause
 
 PAUSE_SECONDS = 0.25
 
@@ -18,7 +19,7 @@ class Telling(unittest.TestResult):
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
-        time.sleep(PAUSE_SECONDS)
+        pause(PAUSE_SECONDS)
 
     def addSuccess(self, test: unittest.TestCase) -> None:
         super().addSuccess(test)
@@ -28,7 +29,7 @@ class Telling(unittest.TestResult):
 def main(arguments: list[str]) -> int:
     sys.path.insert(0, os.getcwd())
     if "--flaky" in arguments and os.environ.get("ANABRANCH_ATTEMPT") == "1":
-        time.sleep(1.5)
+        pause(0.5)
         print("the exchange rates are not there yet; giving up", flush=True)
         return 1
     modules = [a for a in arguments if not a.startswith("--")]
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> int:
     suite.run(outcome)
     for test, trouble in [*outcome.failures, *outcome.errors]:
         print(f"FAIL  {test.id()}\n{trouble}", flush=True)
+    note("tests/" + "+".join(modules or ["all"]), outcome.testsRun)
     print(f"{outcome.testsRun} tests, {len(outcome.failures + outcome.errors)} failed", flush=True)
     return 0 if outcome.wasSuccessful() and outcome.testsRun else 1
 

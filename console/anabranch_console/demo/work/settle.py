@@ -9,11 +9,14 @@ import os
 import sys
 from pathlib import Path
 
+from stage import pause
+
 LIST = "Modules: "
 
 
 def main() -> int:
     facts = json.loads(Path(os.environ["ANABRANCH_CONFLICT"]).read_text("utf-8"))
+    pause(1.0)
     for path in facts["paths"]:
         if path["path"] != "README.md" or not (path["ours"] and path["theirs"]):
             print(f"{path['path']}: not for this program", flush=True)

@@ -4,8 +4,9 @@ usage: write.py FILE... (paths below the demo's additions)
 """
 
 import sys
-import time
 from pathlib import Path
+
+from stage import pause, progress
 
 PAUSE_SECONDS = 0.35
 ADDITIONS = Path(__file__).parent.parent / "additions"
@@ -17,7 +18,8 @@ def main(names: list[str]) -> None:
         target = Path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         for number, piece in enumerate(pieces, 1):
-            time.sleep(PAUSE_SECONDS)
+            progress(f"writing {name}", (number - 1) / len(pieces))
+            pause(PAUSE_SECONDS)
             written = "\n\n\n".join(pieces[:number]).rstrip() + "\n"
             target.write_text(written, "utf-8")
             print(f"{name}: {headline(piece)} ({number} of {len(pieces)})", flush=True)

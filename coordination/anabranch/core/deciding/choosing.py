@@ -43,32 +43,17 @@ def chosen(plan: Plan, kind: Kind, point: PointId) -> str:
 def choose(draft: Draft, command: inputs.ChooseStrategy) -> Refusal | None:
     """Let another strategy be asked from now on."""
     state, name, kind = draft.state, command.strategy, CHOICES.get(command.kind)
-    if state.has_ended:
-        return Refusal("the run has ended", "the next run takes what its plan says")
-    if kind is None:
-        return Refusal(f"there is no choice of {command.kind!r}", f"choices: {', '.join(CHOICES)}")
-    refusal = _why_not_at(state, command.point) if kind.is_at_points else None
-    if refusal is not None:
+    refusal = why_not_chosen(state, draft.strategies, command)
+    if refusal is not None or kind is None:
         return refusal
-    known = candidates(draft.strategies, kind.choice)
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"installed: {', '.join(known)}"
-        return Refusal(f"the {kind.choice} strategy {name!r} is not installed", hint)
-    was = chosen(state.plan, kind, command.point)
-    if was == name:
-        return Refusal(f"it is {name} already", "nothing was changed")
     able = Abilities()
     if kind.is_at_points:
         able = abilities_of(draft.strategies.convergence_type(name))
-        refusal = _why_unfit(state, command.point, name, able)
-        if refusal is not None:
-            return refusal
     draft.emit(
         ev.StrategyChosen(
             kind=kind.choice,
             strategy=name,
-            was=was,
+            was=chosen(state.plan, kind, command.point),
             reason=command.reason,
             point=command.point if kind.is_at_points else PointId(""),
             merges_early=able.merges_early,
@@ -78,11 +63,40 @@ def choose(draft: Draft, command: inputs.ChooseStrategy) -> Refusal | None:
     return None
 
 
+def why_not_chosen(
+    state: State, strategies: Strategies, command: inputs.ChooseStrategy
+) -> Refusal | None:
+    """Return why a strategy cannot be asked from now on; None if it can."""
+    name, kind = command.strategy, CHOICES.get(command.kind)
+    if state.has_ended:
+        return Refusal("the run has ended", "the next run takes what its plan says")
+    if kind is None:
+        return Refusal(f"there is no choice of {command.kind!r}", f"choices: {', '.join(CHOICES)}")
+    refusal = _why_not_at(state, command.point) if kind.is_at_points else None
+    if refusal is not None:
+        return refusal
+    known = candidates(strategies, kind.choice)
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"installed: {', '.join(known)}"
+        return Refusal(f"the {kind.choice} strategy {name!r} is not installed", hint)
+    if chosen(state.plan, kind, command.point) == name:
+        return Refusal(f"it is {name} already", "nothing was changed")
+    if kind.is_at_points:
+        able = abilities_of(strategies.convergence_type(name))
+        return _why_unfit(state, command.point, name, able)
+    return None
+
+
 def _why_unfit(state: State, point: PointId, name: str, able: Abilities) -> Refusal | None:
     fault = _fault_of_options(able.options_type, state, point)
     if fault is not None:
         reason = f"{name} does not take the options of {point}: {fault}"
         return Refusal(reason, "choose one that takes them, or change them in the next run's plan")
+    if able.adopts_one != state.point_plan(point).adopts_one:
+        how = "adopts one of its streams" if able.adopts_one else "merges all of its streams"
+        reason = f"{name} {how}, and the plan has {point} for something else"
+        return Refusal(reason, "the next run's plan may name it from the start")
     if not able.merges_early and _waits_for_itself(state, point):
         reason = f"streams at {point} wait until it has merged, and {name} merges them last"
         return Refusal(reason, "choose one that merges early, such as progressive")

@@ -15,29 +15,46 @@ from anabranch.core import inputs
 from anabranch.core.calls import Call
 from anabranch.core.deciding import (
     choosing,
+    disk,
+    growing,
     handlers,
     joined,
     memory,
     messages,
     ordering,
     overhead,
+    questions,
     resources,
+    reviews,
     runs,
+    services,
     sharing,
+    terminal,
     undoing,
     width,
 )
-from anabranch.core.deciding.conflicts import radar, resolving
+from anabranch.core.deciding.conflicts import radar, reopening, resolving
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers, by_hand, deadlines, ladder, liveness, overdue
 from anabranch.core.deciding.guardian import handlers as handlers_by_hand
 from anabranch.core.deciding.hearing import Handler, answer_call, complete_answer
 from anabranch.core.deciding.locks import leases, locks, violations, waivers
 from anabranch.core.deciding.owed import newly_owed
-from anabranch.core.deciding.points import arrivals, convergence, verifying
+from anabranch.core.deciding.points import adopting, arrivals, convergence, verifying
 from anabranch.core.deciding.points import checkpoints as point_checkpoints
 from anabranch.core.deciding.streams import checkpoints as stream_checkpoints
-from anabranch.core.deciding.streams import heartbeats, placing, ranking, scheduling, streams
+from anabranch.core.deciding.streams import (
+    copies,
+    heartbeats,
+    placing,
+    ranking,
+    scheduling,
+    setting_up,
+    speculating,
+    stealing,
+    streams,
+    tearing_down,
+)
 from anabranch.core.deciding.streams.leaving import leave
 from anabranch.core.deciding.waiting import withdrawing
 from anabranch.core.deciding.waiting.sources import SOURCES
@@ -45,7 +62,7 @@ from anabranch.core.deciding.waiting.waits import break_rings
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import LIVE, Phase
 from anabranch.core.model.outcome import Decision, Refusal
-from anabranch.core.model.state import State
+from anabranch.core.model.state import PointPhase, State
 from anabranch.core.strategies import Strategies
 
 
@@ -75,22 +92,32 @@ def decide(
 def _let_in(draft: Draft, given: inputs.Input) -> Refusal | None:
     """Let one input have its direct consequence."""
     if isinstance(given, Call):
-        if answer_call(draft, given, CALLS):
+        is_heard = not speculating.before_call(draft, given) and answer_call(draft, given, CALLS)
+        if is_heard:
             leases.hear(draft, given.caller)
+        return None
+    if isinstance(given, inputs.AttemptObservation) and _is_about_copy(draft, given):
+        copies.hear(draft, given)
         return None
     return _HANDLERS[type(given)](draft, given)
 
 
 def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
-    if isinstance(given, inputs.WorkspaceGone):  # also of attempts that are long over
+    if isinstance(given, _OF_ANY_ATTEMPT):  # also of attempts that are long over
         return given.stream in draft.state.streams
     if isinstance(given, inputs.AttemptObservation):
-        return streams.is_current(draft, given)
+        return streams.is_current(draft, given) or _is_about_copy(draft, given)
     if isinstance(given, _ABOUT_POINTS):
         return given.point in draft.state.points
     return True
 
 
+def _is_about_copy(draft: Draft, given: inputs.AttemptObservation) -> bool:
+    is_news = not isinstance(given, _OF_ANY_ATTEMPT)
+    return is_news and draft.state is not None and copies.is_about_copy(draft.state, given)
+
+
+_OF_ANY_ATTEMPT = inputs.WorkspaceGone | inputs.TeardownDone
 _ABOUT_POINTS = (
     inputs.MergeFinished
     | inputs.MergeFailed
@@ -115,8 +142,10 @@ def _settle(draft: Draft, is_start: bool) -> None:
                 _follow(draft, record.event)
         with draft.because_of_last_event():
             ordering.release_due(draft)
+            services.settle(draft)
             resources.serve_queue(draft)
             placing.admit(draft)
+            speculating.settle(draft)
             if len(draft.events) == seen:
                 _break_rings_of_time(draft)
             if len(draft.events) == seen:
@@ -194,8 +223,13 @@ def _break_rings_of_time(draft: Draft) -> None:
 
 def _follow(draft: Draft, event: ev.Event) -> None:
     """Let one event have its consequences for others."""
+    if isinstance(event, terminal.LEADS_NOWHERE):
+        return
     if isinstance(event, ev.StreamEvent):
+        if speculating.follow(draft, event):
+            return
         _follow_stream(draft, event.stream)
+        reviews.follow(draft, event)
         ladder.follow(draft, event)
         breakers.follow(draft, event)
     elif isinstance(event, ev.PointEvent):
@@ -229,11 +263,16 @@ def _chosen(draft: Draft, event: ev.StrategyChosen) -> None:
 
 def _stop_requested(draft: Draft, event: ev.RunStopRequested) -> None:
     runs.stop_everyone(draft, event.reason)
+    for plan in draft.state.plan.points:
+        if plan.adopts_one:
+            convergence.follow_adoption(draft, plan.id)
 
 
 def _set_to_work(draft: Draft, event: ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined) -> None:
     """Ask when the next checkpoint is due: a stream is at work, or has its share of the last."""
     point = draft.state.stream_plan(event.stream).converge
+    if isinstance(event, ev.StreamStarted):
+        services.started(draft, event)
     if draft.state.point_plan(point).takes_checkpoints:
         convergence.consult(draft, point)
 
@@ -275,6 +314,7 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
     stream = draft.stream(stream_id)
     if stream.phase not in LIVE:
         leave(draft, stream)
+        tearing_down.follow(draft, stream)
     if len(draft.state.foreseen):
         radar.follow_stream(draft, stream)
     scheduling.reconsider(draft, stream_id)
@@ -304,8 +344,12 @@ def _follow_point(draft: Draft, event: ev.PointEvent) -> None:
     if not has_merged:
         convergence.consult(draft, point_id)
     is_reopened = isinstance(event, ev.ConvergenceReopened)  # what counted counts no more
-    if not (has_merged or is_reopened or draft.point(point_id).is_settled):
+    is_tried = isinstance(event, ev.VerifyPassed | ev.VerifyFailed)  # others may merge again
+    is_tried = is_tried and draft.point(point_id).phase is PointPhase.OPEN
+    if not (has_merged or is_reopened or is_tried or draft.point(point_id).is_settled):
         return
+    if draft.state.point_plan(point_id).adopts_one:
+        convergence.follow_adoption(draft, point_id)
     if not is_reopened:
         convergence.consult_in_turn(draft)
     if point_id != FINAL_POINT or draft.state.point_plan(point_id).merges_early:
@@ -335,15 +379,27 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StartRun: runs.start,
     inputs.ResumeRun: runs.resume,
     inputs.StopRun: runs.stop,
+    inputs.AddStream: growing.add,
+    inputs.RewordStream: growing.reword,
+    inputs.CloseRun: growing.close,
     inputs.StopStream: runs.stop_stream,
+    inputs.AnswerQuestion: questions.answer,
+    inputs.SendInput: terminal.send,
+    inputs.LookAt: terminal.look_at,
     inputs.RetryStream: runs.retry_stream,
     inputs.RecoverStream: by_hand.recover,
     inputs.RecoverHandler: handlers_by_hand.recover,
     inputs.ResetBreaker: breakers.reset,
     inputs.ChooseStrategy: choosing.choose,
     inputs.ApproveRun: runs.approve,
+    inputs.AdoptStream: adopting.adopt,
     inputs.ResolveConflict: resolving.resolve,
+    inputs.ReopenConflict: reopening.reopen,
     inputs.HandBack: resolving.hand_back,
+    inputs.TakeWork: reviews.take,
+    inputs.HandBackWork: reviews.hand_back,
+    inputs.AddNote: reviews.add_note,
+    inputs.RemoveNote: reviews.remove_note,
     inputs.TellConflict: radar.tell_conflict,
     inputs.AllowViolation: waivers.allow_violation,
     inputs.BaseFound: runs.base_found,
@@ -352,10 +408,15 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.WorkspaceConflicted: streams.workspace_conflicted,
     inputs.EffectFailed: streams.effect_failed,
     inputs.EffectDelayed: streams.effect_delayed,
+    inputs.InputTyped: terminal.typed,
+    inputs.PromptSeen: terminal.prompt_seen,
     inputs.OutputLeftOut: streams.output_left_out,
     inputs.StreamHeld: streams.held,
     inputs.StreamLetGo: streams.let_go,
+    inputs.SetupBegan: setting_up.began,
+    inputs.SetupDone: setting_up.done,
     inputs.ProcessStarted: streams.process_started,
+    inputs.ReadinessSeen: services.seen,
     inputs.ProcessExited: streams.process_exited,
     inputs.ProcessLost: streams.process_lost,
     inputs.ResultReady: streams.result_ready,
@@ -364,11 +425,13 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ResolverFinished: resolving.resolver_finished,
     inputs.VerifyFinished: verifying.verify_finished,
     inputs.PairTested: radar.pair_tested,
+    inputs.TeardownDone: tearing_down.done,
     inputs.WorkspaceGone: streams.workspace_gone,
     inputs.ApprovalDone: runs.approval_done,
     inputs.ApprovalNotDone: runs.approval_not_done,
     inputs.MachineSeen: resources.machine_seen,
     inputs.MachineLoad: resources.load_seen,
+    inputs.DiskSeen: disk.seen,
     inputs.PressureSeen: width.pressure_seen,
     inputs.MemorySeen: memory.seen,
     inputs.HandlersSeen: handlers.seen,
@@ -389,6 +452,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.CheckpointNotTaken: stream_checkpoints.not_taken,
     inputs.StrategyFault: runs.strategy_faulted,
     inputs.TimeFound: scheduling.time_found,
+    inputs.VictimAnswered: stealing.answered,
     inputs.TimeReached: _wake,
 }
 
@@ -397,6 +461,8 @@ CALLS: dict[type[Call], Handler] = {
     **sharing.CALLS,
     **undoing.CALLS,
     **messages.CALLS,
+    **questions.CALLS,
+    **terminal.CALLS,
     **joined.CALLS,
     **resources.CALLS,
     **arrivals.CALLS,

@@ -23,7 +23,8 @@ class Draft:
 
     ``answer`` is what a call is answered, once its handler (or the event it emitted) says so.
     ``wakes`` are later times to look at what is overdue already, so that no event has to say so.
-    ``left_waiting`` is whom a load balancer has left waiting in this turn, beside how many slots.
+    ``left_waiting`` is whom a load balancer has left waiting in this turn, beside how many slots,
+    and ``left_queues`` the slots and queues that one was shown that assigns.
     ``state`` is there from a run's first event on.
     """
 
@@ -38,6 +39,7 @@ class Draft:
         self.answer: Answer | None = None
         self.wakes: list[WakeAt] = []
         self.left_waiting: tuple[frozenset[StreamId], int] = (frozenset(), 0)
+        self.left_queues: tuple[object, object] = (None, None)
         self.touched_streams: dict[StreamId, None] = {}
         self.touched_points: dict[PointId, None] = {}
 
@@ -58,7 +60,8 @@ class Draft:
             self.touched_streams[event.stream] = None
         elif isinstance(event, ev.PointEvent):
             self.touched_points[event.point] = None
-        elif isinstance(event, ev.RunResumed):  # the guardian's questions begin again
+        elif isinstance(event, ev.RunResumed | ev.StrategyChosen):
+            # The guardian's questions begin again; another point lets others straggle.
             self.touched_streams.update(dict.fromkeys(self.state.topology.streams))
         return seq
 

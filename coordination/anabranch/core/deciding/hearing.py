@@ -14,7 +14,7 @@ from anabranch.core.folds.gathering import with_aggregate
 from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.core.model.answers import refused
 from anabranch.core.model.lifecycle import LIVE
-from anabranch.core.model.state import State
+from anabranch.core.model.state import Copy, State
 
 Handler = Callable[["Draft", Any], None]
 """Deals with one kind of call: emits events, or sets ``draft.answer``, or both."""
@@ -64,6 +64,9 @@ def why_not_heard(state: State, caller: Caller) -> Answer | None:
     """Return the refusal for a caller whose attempt is over, or None for one who is heard."""
     if caller.is_operator or is_live(state, caller.stream, caller.attempt):
         return None
+    copy = state.copies.get(caller.stream)
+    if copy is not None and copy.run.attempt == caller.attempt:
+        return _why_beside(copy)
     stream = state.streams.get(caller.stream)
     joined = state.registry.joined.get(caller.stream)
     if joined is not None:
@@ -78,6 +81,15 @@ def why_not_heard(state: State, caller: Caller) -> Answer | None:
         f"stale attempt: attempt {caller.attempt} of {caller.stream} is over ({now})",
         "end this process; nothing it asks for has any effect",
     )
+
+
+def _why_beside(copy: Copy) -> Answer | None:
+    """Return why an attempt beside a stream's own is not heard; one that may still count is."""
+    if copy.is_hopeful:
+        return None
+    name = f"attempt {copy.run.attempt} of {copy.run.id}"
+    why = f"fenced: {copy.run.stop.reason}" if copy.run.stop else "over"
+    return refused(f"{name} is {why}", "end this process; nothing it asks for has any effect")
 
 
 def remembered(state: State, caller: Caller, request: str) -> Answer | None:

@@ -25,6 +25,7 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.plan import Dependency
 from anabranch.core.plans.topology import hopes_to_meet
+from anabranch.core.wording import listing
 
 MOST_JOINED = 1000
 LONGEST_CAPABILITY = 128
@@ -77,7 +78,7 @@ def _why_refused(state: State, call: calls.Register) -> tuple[str, str] | None:
         return "too many or too long capabilities", f"at most {MOST_CAPABILITIES} short words"
     unknown = [s for s in call.needs if s not in state.streams]
     if unknown:
-        known = ", ".join(p.id for p in state.plan.streams[:8])
+        known = listing((p.id for p in state.plan.streams), 8)
         return f"there is no stream {unknown[0][:64]!r} to depend on", f"its streams: {known}"
     never = [s for s in call.needs if _can_never_succeed(state.streams[s])]
     if never:
@@ -197,7 +198,7 @@ def is_met(state: State, dependency: Dependency) -> bool:
     """Return whether an outside stream meets a dependency on its capability."""
     for joined in providers(state, dependency.capability):
         match dependency.condition:
-            case "started":
+            case "started" | "ready":
                 if joined.is_ready:
                     return True
             case "completed":

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
+from anabranch.core.deciding.streams.speculating import memory_is_short
 from anabranch.core.deciding.streams.streams import request_stop
 from anabranch.core.deciding.victims import ABOVE_CEILING, Candidate, Victim, victim
 from anabranch.core.model.lifecycle import Phase
@@ -23,6 +24,8 @@ def seen(draft: Draft, fact: inputs.MemorySeen) -> None:
     """End whom the rule names, if it names anybody."""
     state = draft.state
     if state.has_ended or state.stop_reason:
+        return
+    if memory_is_short(draft, fact):
         return
     is_short = fact.is_short and not _comes_back(state)
     found = victim(_candidates(state, fact), is_short=is_short)
@@ -46,9 +49,9 @@ def _candidates(state: State, fact: inputs.MemorySeen) -> Iterator[Candidate]:
         stream = state.streams.get(use.stream)
         if stream is None or stream.attempt != use.attempt or stream.phase is not Phase.RUNNING:
             continue
-        plan = state.stream_plan(stream.id)
-        expected = max(plan.peak_memory_mb or 0.0, state.asks_of(stream.id).get(MEMORY, 0.0))
-        yield Candidate(stream.id, use.memory_mb, plan.limits.get(MEMORY), expected)
+        ceiling = state.stream_plan(stream.id).limits.get(MEMORY)
+        expected = state.expected_memory_mb(stream.id)
+        yield Candidate(stream.id, use.memory_mb, ceiling, expected)
 
 
 def _comes_back(state: State) -> bool:

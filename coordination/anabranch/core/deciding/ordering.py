@@ -7,6 +7,8 @@ of that window are sent together, in the order of their stamps
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from anabranch.core import events as ev
 from anabranch.core.calls import Broadcast
 from anabranch.core.deciding.draft import Draft
@@ -57,14 +59,17 @@ def hold(draft: Draft, call: Broadcast, body: str) -> None:
 
 def release_due(draft: Draft) -> None:
     """Send on what everybody is past."""
-    for size_us in sorted(draft.state.orderings):
-        _release(draft, draft.state.orderings[size_us])
-
-
-def _release(draft: Draft, ordering: Ordering) -> None:
-    if not ordering.held:
+    orderings = draft.state.orderings
+    holding = [size_us for size_us in sorted(orderings) if orderings[size_us].held]
+    if not holding:
         return
-    end_us = releasable_us(ordering, _live(draft.state), wall_us(draft.state, draft.now))
+    live = _live(draft.state)
+    for size_us in holding:
+        _release(draft, orderings[size_us], live)
+
+
+def _release(draft: Draft, ordering: Ordering, live: Set[StreamId]) -> None:
+    end_us = releasable_us(ordering, live, wall_us(draft.state, draft.now))
     due, _ = split(ordering, end_us)
     if not due or end_us <= ordering.released_us:
         return
@@ -82,7 +87,7 @@ def _release(draft: Draft, ordering: Ordering) -> None:
                     "",
                     to=None,
                     body=value_of(held.body),
-                    recipients=sum(1 for name in _live(draft.state) if name != source),
+                    recipients=len(live - {source}),
                     deadline=None if seconds is None else draft.now + seconds,
                     stamp_us=held.stamp.physical_us,
                     logical=held.stamp.logical,
@@ -91,10 +96,10 @@ def _release(draft: Draft, ordering: Ordering) -> None:
             )
 
 
-def _live(state: State) -> list[StreamId]:
+def _live(state: State) -> frozenset[StreamId]:
     """Return who may still tell something, and gets what is told."""
-    streams = [s.id for s in state.streams.values() if not s.has_ended]
-    return streams + [j.id for j in state.registry.joined.values() if j.is_live]
+    streams = (s.id for s in state.streams.values() if not s.has_ended)
+    return frozenset((*streams, *(j.id for j in state.registry.joined.values() if j.is_live)))
 
 
 def wall_us(state: State, now: float) -> int:

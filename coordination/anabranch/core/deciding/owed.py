@@ -10,12 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from anabranch.core import effects as fx
-from anabranch.core.deciding import handlers
+from anabranch.core.deciding import handlers, terminal
 from anabranch.core.deciding.alone import calm_until
 from anabranch.core.deciding.joined import hoped_until
 from anabranch.core.deciding.locks.leases import owed_by_lease
 from anabranch.core.deciding.points import checkpoints as point_checkpoints
+from anabranch.core.deciding.points.convergence import held_up_at, participants
 from anabranch.core.deciding.streams import checkpoints as stream_checkpoints
+from anabranch.core.deciding.streams import (
+    copies,
+    serving,
+    stealing,
+    straggling,
+    tearing_down,
+)
 from anabranch.core.deciding.streams.windows import is_sought
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import Input, StopRun, StopStream
@@ -64,7 +72,12 @@ def _owed_for(
         stream = state.streams.get(stream_id)
         if stream is not None:
             yield from owed_by_stream(state, stream)
+            yield from copies.owed_to(state, stream_id)
+            yield from straggling.owed_to(state, stream)
+            yield from tearing_down.owed_to(state, stream)
+            yield from terminal.owed_to(stream)
             yield from handlers.owed_to(state, stream)
+            yield from serving.owed_to(state, stream)
             yield from stream_checkpoints.owed_to(state, stream)
             yield from point_checkpoints.owed_to(state, stream)
     for point_id in points:
@@ -81,6 +94,7 @@ def _owed_by_run(state: State) -> Iterator[fx.Effect]:
         yield fx.ApproveResult(cause=state.cause)
     if not state.has_ended:
         yield from _owed_to_clocks(state)
+    yield from stealing.owed(state)  # a run may end while an answer is under way
 
 
 def _owed_to_clocks(state: State) -> Iterator[fx.Effect]:
@@ -122,7 +136,7 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
                 yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
             if stream.memory.is_alone:
                 yield fx.WakeAt(at=calm_until(stream), subject=name, cause=cause)
-        case Phase.PREPARING:
+        case Phase.PREPARING if not tearing_down.holds_up(state, stream):
             yield fx.PrepareWorkspace(stream=name, attempt=attempt, cause=cause)
         case Phase.STARTING:
             yield fx.StartProcess(stream=name, attempt=attempt, cause=cause)
@@ -136,6 +150,8 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
         case Phase.CAPTURING:
             partial = is_partial(state, stream)
             yield fx.CaptureResult(stream=name, attempt=attempt, is_partial=partial, cause=cause)
+        case _ if stream.has_ended and stream.ports and not state.teardowns.owed_to(name):
+            yield fx.ReturnPorts(stream=name, attempt=attempt, cause=cause)
         case Phase.RETRYING:
             yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
 
@@ -164,6 +180,7 @@ def _owed_by_point(state: State, point: Point) -> Iterator[fx.Effect]:
             streams=point.probe,
             is_again=point.probe_is_again,
             failures=point.probe_failures,
+            trial_of=point.adoption.trial_of,
             cause=point.probe_cause,
         )
     elif point.phase is PointPhase.OPEN and point.looks_again_at is not None:
@@ -184,7 +201,16 @@ def convergence_overdue_at(state: State, point: Point) -> float | None:
         return None
     since = [at for s, at in point.arrived_at.items() if s not in point.merged]
     since += [arrival.since for arrival in point.gathering.arrivals if arrival.waits]
-    return min(since) + limit if since else None
+    if not since or _waits_for_a_person(state, point):
+        return None
+    return min(since) + limit
+
+
+def _waits_for_a_person(state: State, point: Point) -> bool:
+    """Return whether nobody is missing at a point but those whose review has to be taken first."""
+    held_up = held_up_at(state, point)
+    expected = len(participants(state, point.id)) - len(point.arrived) - len(point.departed)
+    return bool(held_up) and len(held_up) == expected
 
 
 def deadline_of(state: State, stream: Stream) -> float | None:
@@ -205,7 +231,8 @@ def exited_well(state: State, stream: Stream) -> bool:
 
 def is_partial(state: State, stream: Stream) -> bool:
     """Return whether what is being captured is partial work rather than a result."""
-    return bool(stream.stop) or not exited_well(state, stream)
+    is_service = state.stream_plan(stream.id).is_service
+    return is_service or bool(stream.stop) or not exited_well(state, stream)
 
 
 def stops_asked_for(state: State, given: Input) -> tuple[fx.StopProcess, ...]:
@@ -217,7 +244,8 @@ def stops_asked_for(state: State, given: Input) -> tuple[fx.StopProcess, ...]:
             wanted = [stream]
         case _:
             wanted = []
-    running = (state.streams[s] for s in wanted if s in state.streams)
+    running = [state.streams[s] for s in wanted if s in state.streams]
+    running += [state.copies[s].run for s in wanted if s in state.copies]
     return tuple(
         fx.StopProcess(
             stream=stream.id,
@@ -226,5 +254,5 @@ def stops_asked_for(state: State, given: Input) -> tuple[fx.StopProcess, ...]:
             cause=stream.cause,
         )
         for stream in running
-        if stream.phase in (Phase.STARTING, Phase.RUNNING)
+        if stream.phase in (Phase.STARTING, Phase.SETTING_UP, Phase.RUNNING)
     )

@@ -30,6 +30,8 @@ from anabranch.core.deciding.guardian import breakers
 from anabranch.core.deciding.hearing import Handler
 from anabranch.core.deciding.messages import tell
 from anabranch.core.deciding.streams import streams
+from anabranch.core.deciding.streams.copies import held_beside
+from anabranch.core.deciding.streams.serving import why_not_served
 from anabranch.core.folds.resources import by_age, queued_answer
 from anabranch.core.ids import StreamId
 from anabranch.core.model.answers import refused
@@ -119,10 +121,14 @@ def why_never(state: State, stream: StreamId, amounts: Mapping[str, float]) -> s
     return None
 
 
+def least_free_mb(total_mb: float) -> float:
+    """Return how much of a machine's memory stays free: below that nothing starts."""
+    return max(LEAST_MEMORY_MB, total_mb * LEAST_MEMORY_SHARE)
+
+
 def shortage_of(state: State, available_mb: float, pressure: float | None) -> str:
     """Return why nothing new may start on a machine in this condition; empty if it may."""
-    total = state.resources.machine.get(MEMORY, 0.0)
-    least = max(LEAST_MEMORY_MB, total * LEAST_MEMORY_SHARE)
+    least = least_free_mb(state.resources.machine.get(MEMORY, 0.0))
     if available_mb < least:
         return f"only {available_mb:.0f} MB of memory are free; nothing starts below {least:.0f}"
     if pressure is not None and pressure > MOST_PRESSURE:
@@ -195,8 +201,8 @@ def goes_before_start(
 
 def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservation]) -> str | None:
     """Return what of the machine a queued stream has to wait for, and because of whom."""
-    if state.resources.shortage:
-        return state.resources.shortage
+    if state.resources.why_nothing_starts:
+        return state.resources.why_nothing_starts
     amounts = state.asks_of(stream.id)
     if not amounts:
         return None
@@ -212,14 +218,13 @@ def why_queued(state: State, stream: Stream) -> str:
     if stream.not_before > state.at:
         return f"waits for {stream.window.why or 'its time'}"
     held = alone.why_not_beside(state, stream, state.at) or breakers.why_not_admitted(state, stream)
+    held = held or why_not_served(state, stream)
+    if not held and state.counts.active < state.max_parallel:
+        held = why_not_admitted(state, stream, reservations(state, state.at))
     if held:
         return f"ready; {held}"
-    most = state.max_parallel
-    if state.counts.active < most:
-        why = why_not_admitted(state, stream, reservations(state, state.at))
-        if why:
-            return f"ready; {why}"
-    return f"ready; waits for {f'one of {most} slots' if most > 1 else 'the only slot'}"
+    any_slot = f"one of {state.max_parallel} slots" if state.max_parallel > 1 else "the only slot"
+    return f"ready; waits for {state.queues.wanted_by(stream.id) or any_slot}"
 
 
 def _shortage(state: State, name: str, amount: float) -> str:
@@ -261,10 +266,11 @@ def give_back(draft: Draft, stream: Stream) -> None:
                     reason="its process is gone",
                 )
             )
-    if held is not None:
+    amounts = plus(held.amounts, held_beside(draft.state, stream.id), -1) if held else {}
+    if held is not None and amounts:
         draft.emit(
             ev.ResourcesReleased(
-                stream.id, held.attempt, "", amounts=held.amounts, reason="its process is gone"
+                stream.id, held.attempt, "", amounts=amounts, reason="its process is gone"
             )
         )
 
@@ -300,7 +306,7 @@ def request(draft: Draft, call: calls.RequestResources) -> None:
     if refusal is not None:
         draft.answer = refusal
         return
-    waiting = _own_waiting(state, caller.stream)
+    waiting = [w for w in state.resources.queue if w.stream == caller.stream]
     same = next((w for w in waiting if w.amounts == amounts), None)
     if same is not None:
         draft.answer = queued_answer(state, same, draft.now)
@@ -341,10 +347,6 @@ def _why_never_with(
     shared = {name: both[name] for name in amounts}
     never = why_never(state, stream, shared)
     return f"{never}, as it waits for some already" if never else None
-
-
-def _own_waiting(state: State, stream: StreamId) -> list[WaitingRequest]:
-    return [w for w in state.resources.queue if w.stream == stream]
 
 
 def _why_refused(state: State, call: calls.RequestResources, amounts: Amounts) -> Answer | None:

@@ -9,9 +9,10 @@ from anabranch.core import inputs
 from anabranch.core.deciding import joined
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.locks.violations import why_not_merged
-from anabranch.core.deciding.points import convergence, verifying
+from anabranch.core.deciding.points import adopting, convergence, verifying
 from anabranch.core.deciding.points.endings import (
     proof_in_words,
+    speaks_against,
     standing_in_words,
     why_not_converged,
 )
@@ -20,11 +21,13 @@ from anabranch.core.deciding.streams.scheduling import comes_back_with
 from anabranch.core.deciding.streams.windows import is_awaited
 from anabranch.core.deciding.waiting.sources import stuck_streams
 from anabranch.core.folds.resolutions import open_conflicts
+from anabranch.core.folds.reviews import waiting_for_review
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.outcome import NotYet, Refusal
 from anabranch.core.model.state import PointPhase, RunPhase, State
 from anabranch.core.strategies.failures import NOT_CAPTURED
+from anabranch.core.wording import counted, listing
 
 HELD_UP = frozenset({Phase.SKIPPED, Phase.BLOCKED, Phase.QUARANTINED})
 """Streams that something else kept from going on; a resumed run tries them again."""
@@ -62,6 +65,7 @@ def base_found(draft: Draft, fact: inputs.BaseFound) -> None:
                 head=fact.head,
                 left_out=fact.left_out,
                 warnings=fact.warnings,
+                included=fact.included,
             )
         )
 
@@ -91,6 +95,8 @@ def stop_everyone(draft: Draft, reason: str) -> None:
     """Stop every stream of a run that is to stop."""
     for plan in draft.state.plan.streams:
         streams.request_stop(draft, draft.stream(plan.id), reason, Phase.STOPPED)
+    if draft.state.plan.is_open:  # nobody else's end may be to come, after which it would be asked
+        convergence.consult(draft, FINAL_POINT)
 
 
 def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
@@ -151,16 +157,16 @@ def why_not_retried(state: State, name: StreamId) -> Refusal | None:
     stream = state.streams.get(name)
     if stream is None:
         return unknown_stream(state, name)
-    if stream.phase is Phase.SUCCEEDED:
+    if stream.phase in (Phase.SUCCEEDED, Phase.PASSED_OVER):
         return Refusal(f"{stream.id} has succeeded", "only a stream that did not can be retried")
     if not stream.has_ended and stream.phase is not Phase.BLOCKED:
         return Refusal(f"{stream.id} is {stream.phase}", "stop it first, then retry it")
     if state.phase is RunPhase.STOPPING:
         return Refusal("the run is stopping", "retry it when the run has stopped")
     if any(p.is_busy or p.resolving for p in state.points.values()):
-        return Refusal("results are being merged", "try again in a moment")
+        return NotYet("results are being merged", "try again in a moment")
     if is_being_approved(state):
-        return Refusal("the result is on its way to your branch", "try again in a moment")
+        return NotYet("the result is on its way to your branch", "try again in a moment")
     return None
 
 
@@ -204,7 +210,7 @@ def stop_stream(draft: Draft, command: inputs.StopStream) -> Refusal | None:
 
 
 def unknown_stream(state: State, name: StreamId) -> Refusal:
-    known = ", ".join(s.id for s in state.plan.streams[:8])
+    known = listing((s.id for s in state.plan.streams), 8)
     return Refusal(f"there is no stream {name!r} in this run", f"its streams: {known}")
 
 
@@ -212,12 +218,24 @@ def approve(draft: Draft, command: inputs.ApproveRun) -> Refusal | None:
     """Ask for the result to be brought to the user's branch."""
     state = draft.state
     if state.phase is not RunPhase.CONVERGED:
-        return Refusal(f"the run is {state.phase}", "only a converged run can be approved")
+        first = "only a converged run can be approved"
+        return Refusal(f"the run is {state.phase}", f"{first}: {_way_to_converge(state)}")
     if state.approval.is_done:
         return Refusal("the result was brought to your branch before", _way_back(state))
     if not state.approval.is_requested:
         draft.emit(ev.ApprovalRequested(allow_sensitive=command.allow_sensitive, onto=command.onto))
     return None
+
+
+def _way_to_converge(state: State) -> str:
+    """Return what a run that has not converged waits for, or takes to go on."""
+    if state.phase is RunPhase.NEEDS_OPERATOR:
+        return f"anabranch attention {state.run} says what it waits for"
+    if state.has_ended:
+        return f"anabranch resume {state.run} tries again what did not succeed"
+    if state.plan.is_open:
+        return f"anabranch close {state.run} has it converge once its streams are over"
+    return "it converges once its streams are over"
 
 
 def _way_back(state: State) -> str:
@@ -259,12 +277,14 @@ def is_being_approved(state: State) -> bool:
 
 
 def is_at_rest(state: State) -> bool:
-    """Return whether nothing runs, is queued, delayed or due at a time, and nothing is merged."""
+    """Return whether nothing runs, is queued, torn down or due at a time, and nothing is merged."""
     counts = state.counts
     return (
         not counts.active
+        and not counts.services
         and not counts.retrying
         and not state.ready
+        and not state.teardowns.owed
         and not any(is_awaited(state.streams[s]) for s in state.topology.timed)
         and not any(p.is_busy or p.resolving for p in state.points.values())
     )
@@ -285,6 +305,8 @@ def end_if_over(draft: Draft) -> None:
     blocked = [p for p in state.points.values() if p.phase is PointPhase.BLOCKED]
     if blocked or state.counts.blocked:
         _needs_operator(draft)
+        return
+    if state.plan.is_open or _waits_for_reviews(draft):
         return
     if state.counts.ended < len(state.plan.streams):
         if _somebody_may_join(draft):
@@ -371,11 +393,32 @@ def _needs_operator(draft: Draft) -> None:
     reasons = [p.reason for p in points if p.phase is PointPhase.BLOCKED]
     reasons += [f"{s.id}: {s.reason}" for s in streams if s.phase is Phase.BLOCKED]
     hint = f"{_how_to_mend(state)}; then: anabranch resume {state.run}"
+    if way := adopting.way_to_adopt(state):
+        hint = way
     if open_conflicts(state):
         hint = f"anabranch conflicts shows both sides, anabranch resolve decides; or {hint}"
     if why_not_merged(state, state.streams):
         hint = f"anabranch allow STREAM, or change its files; then: anabranch resume {state.run}"
     draft.emit(ev.RunNeedsOperator(reason=reasons[0], hint=hint, proof=standing_in_words(state)))
+
+
+def _waits_for_reviews(draft: Draft) -> bool:
+    """Close the run until somebody has looked at what waits for that, if anything does."""
+    state = draft.state
+    waiting = waiting_for_review(state)
+    if not waiting or convergence.conflict_that_stops(state):
+        return False
+    first, rest = waiting[0], len(waiting) - 1
+    hint = f"anabranch review {first} shows it; --take lets it merge, --hand-back -m TEXT does not"
+    more = f"; {counted(rest, 'more waits', 'more wait')}: anabranch review" if rest else ""
+    draft.emit(
+        ev.RunNeedsOperator(
+            reason=f"waits for review of {listing(waiting)}",
+            hint=hint + more,
+            proof=standing_in_words(state),
+        )
+    )
+    return True
 
 
 def _how_to_mend(state: State) -> str:
@@ -401,9 +444,12 @@ def _trouble(state: State) -> str | None:
     bad = [
         state.streams[p.id]
         for p in state.plan.streams
-        if not p.optional and state.streams[p.id].phase is not Phase.SUCCEEDED
+        if not p.optional and speaks_against(state, p)
     ]
     roots = [s for s in bad if s.phase is not Phase.SKIPPED] or bad
+    bad_races = list(adopting.unadopted(state))
+    if bad_races:
+        return "; ".join(bad_races)
     if roots:
         causes = "; ".join(f"{s.id}: {s.reason}" for s in roots[:3])
         return causes + (f"; {len(bad) - len(roots[:3])} more" if len(bad) > len(roots[:3]) else "")

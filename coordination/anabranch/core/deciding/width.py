@@ -9,6 +9,8 @@ A controller in steps, that prefers a stable width to a perfect one:
 - *Growth*: while all slots are taken, others are ready and the machine has processors to spare, the
   width doubles until it first had to be cut, and then grows by one (slow start and additive
   increase, multiplicative decrease: Jacobson 1988).
+- *Return*: where one more was learned to add less than a twentieth of a stream's work, since it
+  slows the others down, nothing grows (:mod:`anabranch.core.plans.contention`).
 - *Saturation*: once the processors are busy, and with this run, more at a time makes nothing
   faster. Nothing grows then, and what is beyond twice the processors shrinks.
 
@@ -23,13 +25,12 @@ from typing import NamedTuple
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.deciding.resources import LEAST_MEMORY_MB, LEAST_MEMORY_SHARE
+from anabranch.core.deciding.resources import least_free_mb
+from anabranch.core.events.guardian import BY_MACHINE
 from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.resources import MEMORY
 from anabranch.core.model.state import State, Stream
-
-MACHINE = "machine"
+from anabranch.core.plans.contention import marginal
 
 MOST_WIDTH = 1000
 MEMORY_SOME, MEMORY_FULL = 10.0, 2.0
@@ -45,6 +46,8 @@ OWN = 0.25
 FEWER = 0.75
 PROBE_SECONDS, STEP_SECONDS, REST_SECONDS = 1.0, 4.0, 10.0
 """How long a width stays at least: while it doubles, while it grows by one, after a cut."""
+LEAST_RETURN = 0.05
+"""One more must be learned to add at least this share of the work of one alone, if it was."""
 LEAST_STREAM_MB = 64.0
 """What a stream of which nothing is known takes at least."""
 
@@ -52,7 +55,8 @@ LEAST_STREAM_MB = 64.0
 class Seen(NamedTuple):
     """What the next width is decided on: the run's side of it.
 
-    ``shown_seconds`` is for how long half of those that run have shown what they take.
+    ``shown_seconds`` is for how long half of those that run have shown what they take, ``slowdown``
+    what each was learned to cost the others.
     """
 
     width: int
@@ -63,6 +67,7 @@ class Seen(NamedTuple):
     held_seconds: float
     has_peaked: bool
     shown_seconds: float = math.inf
+    slowdown: float | None = None
 
 
 class Step(NamedTuple):
@@ -83,7 +88,7 @@ def pressure_seen(draft: Draft, fact: inputs.PressureSeen) -> None:
     if step is not None:
         draft.emit(
             ev.ParallelismChanged(
-                max_parallel=step.width, reason=step.reason, by=MACHINE, was=state.max_parallel
+                max_parallel=step.width, reason=step.reason, by=BY_MACHINE, was=state.max_parallel
             )
         )
 
@@ -91,17 +96,17 @@ def pressure_seen(draft: Draft, fact: inputs.PressureSeen) -> None:
 def seen_of(state: State, fact: inputs.PressureSeen, now: float) -> Seen:
     """Return the run's side of the decision."""
     ready = [name for _, _, name in state.ready if state.streams[name].not_before <= now]
-    plan = state.stream_plan(ready[0]) if ready else None
-    known = (plan.peak_memory_mb or 0.0, plan.resources.get(MEMORY, 0.0)) if plan else (0.0,)
+    known_mb = state.expected_memory_mb(ready[0]) if ready else 0.0
     return Seen(
         width=state.max_parallel,
         active=state.counts.active,
         ready=len(ready),
         most=min(len(state.streams), MOST_WIDTH),
-        next_mb=max(known) or max(fact.largest_mb, LEAST_STREAM_MB),
+        next_mb=known_mb or max(fact.largest_mb, LEAST_STREAM_MB),
         held_seconds=now - state.width.since if state.width.current is not None else math.inf,
         shown_seconds=_shown_seconds(state, now),
         has_peaked=state.width.has_peaked,
+        slowdown=state.plan.slowdown,
     )
 
 
@@ -126,8 +131,8 @@ def next_width(seen: Seen, fact: inputs.PressureSeen) -> Step | None:
 
 def room_for(seen: Seen, fact: inputs.PressureSeen) -> int:
     """Return how many more streams like the next one are expected to fit into memory."""
-    least = max(LEAST_MEMORY_MB, fact.memory_total_mb * LEAST_MEMORY_SHARE)
-    free = fact.memory_available_mb - least - fact.growing_mb
+    least_mb = least_free_mb(fact.memory_total_mb)
+    free = fact.memory_available_mb - least_mb - fact.growing_mb
     return max(0, int(free / seen.next_mb))
 
 
@@ -175,14 +180,16 @@ def _grown(seen: Seen, fact: inputs.PressureSeen) -> Step | None:
     if seen.shown_seconds < PROBE_SECONDS:  # nobody knows yet how much they will take
         return None
     is_calm = (fact.memory_some or 0.0) <= MEMORY_CALM and (fact.io_some or 0.0) <= IO_SOME
-    if _is_saturated(fact) or not is_calm:
+    brings = 1.0 if seen.slowdown is None else marginal(seen.slowdown, seen.width)
+    if _is_saturated(fact) or not is_calm or brings < LEAST_RETURN:
         return None
     wanted = seen.width + 1 if seen.has_peaked else 2 * seen.width
     most = min(seen.most, seen.active + room_for(seen, fact), seen.active + seen.ready)
     width = min(wanted, most)
     if width <= seen.width:
         return None
-    return Step(width, f"all {seen.width} slots are taken, {_busy(fact)}")
+    learned = "" if seen.slowdown is None else f", and one more brings about {brings:.0%}"
+    return Step(width, f"all {seen.width} slots are taken, {_busy(fact)}{learned}")
 
 
 def _is_saturated(fact: inputs.PressureSeen) -> bool:

@@ -51,6 +51,15 @@ class ConflictResolved(Event, frozen=True, kw_only=True):
     by: Literal["operator", "resolver"] = "operator"
 
 
+class ConflictReopened(Event, frozen=True, kw_only=True):
+    """A person took the ``resolution`` of a conflicted path back: it waits for a decision again."""
+
+    point: PointId
+    streams: tuple[StreamId, ...]
+    resolution: Resolution
+    reason: str
+
+
 class ConflictHandedBack(StreamEvent, frozen=True, kw_only=True):
     """A stream does its work again on top of what it could not be merged with (``builds_on``)."""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from anabranch.core.events.base import Event, PointEvent, StreamEvent
 from anabranch.core.ids import Attempt, StreamId
 
+BY_GUARDIAN, BY_MACHINE = "guardian", "machine"
+"""Who changed how many streams run at a time."""
+
 
 class RecoveryStarted(StreamEvent, frozen=True, kw_only=True):
     """A remedy begins: ``remedy`` names the rung, ``diagnosis`` and ``evidence`` say what for.
@@ -70,5 +73,5 @@ class ParallelismChanged(Event, frozen=True, kw_only=True):
 
     max_parallel: int
     reason: str
-    by: str = "guardian"
+    by: str = BY_GUARDIAN
     was: int = 0

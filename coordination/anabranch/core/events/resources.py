@@ -20,6 +20,16 @@ class MachineLoadChanged(Event, frozen=True, kw_only=True):
     shortage: str = ""
 
 
+class DiskUseChanged(Event, frozen=True, kw_only=True):
+    """What is kept of the project takes more than the plan's ``max_disk``, or no longer does.
+
+    ``shortage`` says so, what takes the room, and how it is given back; empty: streams start again.
+    """
+
+    used_bytes: int
+    shortage: str = ""
+
+
 class ResourcesGranted(CallEvent, frozen=True, kw_only=True):
     """The amounts are the stream's until it gives them back or its process is gone.
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from anabranch.core.events.base import Event
-from anabranch.core.ids import RunId
-from anabranch.core.plans.plan import Plan
+from anabranch.core.ids import RunId, StreamId
+from anabranch.core.plans.plan import Plan, StreamPlan
+
+
+class Included(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Files that git ignores and that every workspace gets; the ``paths`` of the first of them."""
+
+    files: int = 0
+    size_bytes: int = 0
+    paths: tuple[str, ...] = ()
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
@@ -22,7 +32,8 @@ class BaseCaptured(Event, frozen=True, kw_only=True):
     """The commit that every stream starts from is known and kept alive by a ref.
 
     ``left_out`` counts the files of the user's checkout with changes that are not part of it;
-    ``warnings`` say what else of the checkout the run does not follow.
+    ``warnings`` say what else of the checkout the run does not follow; ``included`` is what git
+    ignores of it and every workspace gets all the same.
     """
 
     commit: str
@@ -31,6 +42,7 @@ class BaseCaptured(Event, frozen=True, kw_only=True):
     head: str | None
     left_out: int = 0
     warnings: tuple[str, ...] = ()
+    included: Included = Included()
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
@@ -45,6 +57,26 @@ class RunStopRequested(Event, frozen=True, kw_only=True):
 
 
 class RunReopened(Event, frozen=True, kw_only=True):
+    reason: str
+
+
+class StreamAdded(Event, frozen=True, kw_only=True):
+    """A person has added a stream to the run's plan."""
+
+    stream: StreamId
+    plan: StreamPlan
+
+
+class StreamReworded(Event, frozen=True, kw_only=True):
+    """A person has changed what the plan says about a stream, before it is tried again."""
+
+    stream: StreamId
+    plan: StreamPlan
+
+
+class RunClosed(Event, frozen=True, kw_only=True):
+    """Nothing is added to an open run any more: it converges when its streams are over."""
+
     reason: str
 
 

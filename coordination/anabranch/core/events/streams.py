@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from anabranch.core.events.base import CallEvent, StreamEvent
 from anabranch.core.ids import Attempt, PointId, StreamId
 
@@ -26,19 +28,23 @@ class StreamAdmitted(StreamEvent, frozen=True, kw_only=True):
     """It holds a slot now, and its workspace is being made.
 
     ``incarnation`` numbers the leases of this slot, and ``placed_because`` is why the load balancer
-    has put it there. Of earlier versions' streams nobody knows the slot: it is 0.
+    has put it there. Of earlier versions' streams nobody knows the slot: it is 0. It is to go on in
+    the workspace of ``takes_over``, if that is given.
     """
 
     attempt: Attempt
     slot: int = 0
     incarnation: int = 0
     placed_because: str = ""
+    takes_over: StreamId = StreamId("")
 
 
 class WorkspacePrepared(StreamEvent, frozen=True, kw_only=True):
     """The workspace stands; ``kept`` are refs that keep what an earlier attempt had brought.
 
-    ``restored`` is the checkpoint of the attempt before that it goes on from; 0 is none.
+    ``restored`` is the checkpoint of the attempt before that it goes on from; 0 is none. It was the
+    workspace of ``taken_from``, if that is given. The ``ports``, by their names, are its own until
+    its stream is over.
     """
 
     attempt: Attempt
@@ -48,6 +54,29 @@ class WorkspacePrepared(StreamEvent, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     restored: int = 0
+    taken_from: StreamId = StreamId("")
+    ports: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class SetupStarted(StreamEvent, frozen=True, kw_only=True):
+    """Its workspace is being made ready by the plan's ``setup``; its command waits meanwhile."""
+
+    attempt: Attempt
+    pid: int
+    holder_pid: int
+    log: str
+    happened_at: float
+
+
+class SetupFinished(StreamEvent, frozen=True, kw_only=True):
+    """Its workspace is ready, or a ``failure`` says why it is not: then its command never runs."""
+
+    attempt: Attempt
+    exit_code: int | None
+    signal: int | None
+    seconds: float
+    failure: str
+    happened_at: float
 
 
 class StreamStarted(StreamEvent, frozen=True, kw_only=True):
@@ -231,6 +260,21 @@ class RecaptureRequested(StreamEvent, frozen=True, kw_only=True):
     """Its workspace was changed after it ended (a conflict resolved by hand): capture it again."""
 
     reason: str
+
+
+class TeardownRequested(StreamEvent, frozen=True, kw_only=True):
+    """The work of an attempt has been kept; its workspace is to be left in good order."""
+
+    attempt: Attempt
+
+
+class TeardownFinished(StreamEvent, frozen=True, kw_only=True):
+    """The teardown of an attempt has been run; a ``failure`` says what is wrong, and for whom."""
+
+    attempt: Attempt
+    exit_code: int | None
+    seconds: float
+    failure: str
 
 
 class WorkspaceReclaimed(StreamEvent, frozen=True, kw_only=True):

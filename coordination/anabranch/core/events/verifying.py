@@ -10,10 +10,12 @@ class VerifyStarted(PointEvent, frozen=True, kw_only=True):
     """The point's ``verify`` command runs on the merged work of these streams; none: the base.
 
     ``is_again``: although it is known how it comes out, to see whether it does so once more.
+    ``trial_of`` is who may be adopted, if its work is looked at alone.
     """
 
     streams: tuple[StreamId, ...]
     is_again: bool = False
+    trial_of: StreamId = StreamId("")
 
 
 class VerifyRetried(PointEvent, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
+from anabranch.core.folds.queues import in_new_order
 from anabranch.core.model.state import State
 from anabranch.core.plans.topology import Topology
 
@@ -38,7 +39,8 @@ def _ranked(state: State, record: ev.Recorded, event: ev.QueueRanked) -> State:
     ready = [(event.ranks.get(name, rank), place, name) for rank, place, name in state.ready]
     for rank, _, name in ready:
         streams = streams.insert(name, replace(streams[name], rank=rank))
-    return replace(state, streams=streams, ready=tuple(sorted(ready)))
+    ranked = replace(state, streams=streams, ready=tuple(sorted(ready)))
+    return replace(ranked, queues=in_new_order(ranked))
 
 
 FOLDS: Mapping[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {

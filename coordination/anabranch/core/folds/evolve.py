@@ -19,9 +19,12 @@ from anabranch.core.folds import (
     breakers,
     checkpoints,
     choices,
+    copies,
     effects_done,
     foreseen,
+    fusion,
     gathering,
+    growing,
     guardian,
     handlers,
     joined,
@@ -31,10 +34,15 @@ from anabranch.core.folds import (
     messages,
     ordering,
     plugin_faults,
+    questions,
+    queues,
     resolutions,
     resources,
+    reviews,
     sharing,
     slots,
+    streams,
+    teardowns,
     undoing,
     verifying,
     width,
@@ -43,11 +51,10 @@ from anabranch.core.folds import (
 from anabranch.core.folds.answers import Answering, remember
 from anabranch.core.folds.inheritance import results_of, to_inherit
 from anabranch.core.folds.points import POINT_FOLDS
-from anabranch.core.folds.streams import STREAM_FOLDS
 from anabranch.core.ids import StreamId
-from anabranch.core.model.lifecycle import ACTIVE, ENDED, Phase, next_phase
+from anabranch.core.model.approval import Approval
+from anabranch.core.model.lifecycle import ACTIVE, ENDED, Phase
 from anabranch.core.model.state import (
-    Approval,
     Base,
     Counts,
     Point,
@@ -95,6 +102,7 @@ def evolve(state: State, record: ev.Recorded) -> State:
         state = _RUN[type(event)](state, record, event) if type(event) in _RUN else state
     if isinstance(event, ev.Requested) and event.request and type(event) in _ANSWERS:
         state = remember(state, event, _ANSWERS[type(event)](state, record, event))
+        state = copies.acted(state, event) if state.topology.repeated else state
     return replace(
         state,
         seq=record.seq,
@@ -108,7 +116,8 @@ def evolve(state: State, record: ev.Recorded) -> State:
 
 
 def _base_captured(state: State, record: ev.Recorded, event: ev.BaseCaptured) -> State:
-    return replace(state, base=Base(event.commit, event.tree, event.branch, event.head))
+    base = Base(event.commit, event.tree, event.branch, event.head, event.included)
+    return replace(state, base=base)
 
 
 def _run_resumed(state: State, record: ev.Recorded, event: ev.RunResumed) -> State:
@@ -201,11 +210,13 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.ApprovalRequested: _approval_requested,
     ev.RunApproved: _run_approved,
     ev.ApprovalRefused: _approval_refused,
+    **growing.FOLDS,
     **sharing.FOLDS,
     **undoing.FOLDS,
     **locks.FOLDS,
     **checkpoints.FOLDS,
     **messages.FOLDS,
+    **questions.FOLDS,
     **ordering.FOLDS,
     **joined.FOLDS,
     **resolutions.FOLDS,
@@ -217,6 +228,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **choices.FOLDS,
     **plugin_faults.FOLDS,
     **handlers.FOLDS,
+    **queues.FOLDS,
 }
 
 
@@ -226,6 +238,7 @@ _ANSWERS: dict[type[ev.Event], Answering] = {
     **locks.ANSWERS,
     **checkpoints.ANSWERS,
     **messages.ANSWERS,
+    **questions.ANSWERS,
     **gathering.ANSWERS,
     **joined.ANSWERS,
     **resources.ANSWERS,
@@ -239,6 +252,9 @@ _ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = 
     **breakers.ALSO,
     **handlers.ALSO,
     **widths.ALSO,
+    **fusion.ALSO,
+    **reviews.ALSO,
+    **teardowns.ALSO,
 }
 """What an event about a stream changes about the run."""
 
@@ -247,20 +263,19 @@ _ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = 
 
 
 def _evolve_stream(state: State, record: ev.Recorded, event: ev.StreamEvent) -> State:
+    if type(event) in copies.FOLDS:
+        return copies.FOLDS[type(event)](state, record, event)
+    if len(state.copies) and copies.is_of_copy(state, event):
+        return copies.evolved(state, record, event)
     before = state.streams.get(event.stream)
     if before is None:
         after = Stream(event.stream, Phase.WAITING, record.at, record.seq, "registered")
     else:
-        after = before
-        phase = next_phase(before.phase, event)
-        if phase is not before.phase:
-            after = replace(after, phase=phase, since=record.at, cause=record.seq)
-        fold = STREAM_FOLDS.get(type(event))
-        if fold is not None:
-            after = fold(after, record, event, record.at - before.since)
+        after = streams.moved(before, record, event)
         if isinstance(event, ev.StreamAdmitted):
             after = replace(after, inherits=to_inherit(state, event.stream))
-            if before.phase is Phase.QUEUED:
+            is_job = not state.stream_plan(event.stream).is_service
+            if before.phase is Phase.QUEUED and is_job:
                 slot = slots.slot_for(state.slots, event)
                 after = replace(after, slot=slot.number, incarnation=slot.incarnation + 1)
     state = _with_stream(state, before, after, record.at)
@@ -272,10 +287,14 @@ def _with_stream(state: State, before: Stream | None, after: Stream, at: float) 
     old = before.phase if before else None
     changed: dict[str, Any] = {"streams": state.streams.insert(after.id, after)}
     if old is not after.phase:
-        changed["counts"] = _recount(state.counts, old, after.phase)
-        changed["slots"] = slots.moved(state.slots, after, old in ACTIVE, at)
+        is_service = state.stream_plan(after.id).is_service
+        changed["counts"] = _recount(state.counts, old, after.phase, is_service=is_service)
+        if not is_service:
+            changed["slots"] = slots.moved(state.slots, after, old in ACTIVE, at)
         if old is Phase.QUEUED or after.phase is Phase.QUEUED:
             changed["ready"] = _requeue(state, before, after)
+        if old in queues.NOT_STARTED:
+            changed["queues"] = queues.moved(state.queues, after)
         if old is None or (old in ENDED) != after.has_ended:
             changed["messages"] = messages.stream_moved(
                 state.messages, after.id, has_ended=after.has_ended
@@ -294,12 +313,13 @@ def _failure_that_counts(state: State, stream: Stream) -> StreamId | None:
     return stream.id if does_count else None
 
 
-def _recount(counts: Counts, old: Phase | None, new: Phase) -> Counts:
+def _recount(counts: Counts, old: Phase | None, new: Phase, *, is_service: bool) -> Counts:
     def step(phases: frozenset[Phase]) -> int:
         return (new in phases) - (old in phases)
 
     return Counts(
-        active=counts.active + step(ACTIVE),
+        active=counts.active + (0 if is_service else step(ACTIVE)),
+        services=counts.services + (step(ACTIVE) if is_service else 0),
         ended=counts.ended + step(ENDED),
         blocked=counts.blocked + step(frozenset({Phase.BLOCKED})),
         retrying=counts.retrying + step(frozenset({Phase.RETRYING})),
@@ -332,5 +352,7 @@ def _evolve_point(state: State, record: ev.Recorded, event: ev.PointEvent) -> St
     if isinstance(event, ev.ConvergenceMerged):
         after = replace(after, holds=results_of(state, event.merged), merge_cause=before.cause)
     state = replace(state, points=state.points.insert(after.id, after))
+    if after.gathering is not before.gathering:
+        state = gathering.with_waits_over(state, before.gathering, after.gathering, record.at)
     also = verifying.ALSO.get(type(event))
     return also(state, record, event) if also is not None else state

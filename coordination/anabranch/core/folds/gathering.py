@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
 from anabranch.core.folds.answers import Answering, refused_wait
+from anabranch.core.folds.waiting import with_wait
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.gathering import AGGREGATED, Arrival, Gathering
 from anabranch.core.model.state import Point, State
@@ -62,6 +63,17 @@ def _aggregated(point: Point, record: ev.Recorded, event: ev.ConvergenceAggregat
             event.round + 1, (), event.value, event.streams, event.version, event.clashes
         ),
     )
+
+
+def with_waits_over(state: State, before: Gathering, after: Gathering, at: float) -> State:
+    """Return the state with the waits counted that were there before and are over now."""
+    waiting = {a.ticket for a in after.arrivals if a.waits}
+    for arrival in before.arrivals:
+        stream = state.streams.get(arrival.stream)
+        is_over = arrival.waits and arrival.ticket not in waiting
+        if is_over and stream is not None and stream.attempt == arrival.attempt:
+            state = with_wait(state, stream.id, arrival.since, at)
+    return state
 
 
 POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {

@@ -15,10 +15,14 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
+from anabranch.core.folds.adoption import may_count
 from anabranch.core.folds.known_trees import known_tree, still_stands
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Inheritance, Point, Result, State
+
+LEFT_OUT = frozenset({Phase.QUARANTINED, Phase.PASSED_OVER})
+"""Phases of streams that have brought a result which is not a part of the run."""
 
 __all__ = [
     "Inheritance",
@@ -38,19 +42,27 @@ def inherited_by(state: State, stream: StreamId) -> Inheritance:
 
 
 def to_inherit(state: State, stream: StreamId) -> Inheritance:
-    """Return what a stream would start from if it were admitted now."""
+    """Return what a stream would start from if it were admitted now.
+
+    In an open run that is also what has been merged by then: whoever adds a stream has seen it.
+    """
     parents = [
         other
         for d in state.stream_plan(stream).depends_on
-        if d.condition != "started"
+        if d.waits_for_end
         for other in d.streams
         if state.streams[other].phase is Phase.SUCCEEDED
     ]
     given = state.streams[stream].handed_back
     if given is not None:
         parents += [s for s in given.builds_on if state.streams[s].phase is Phase.SUCCEEDED]
+    if state.plan.is_open:
+        parents += [s for s, taken in state.points[FINAL_POINT].holds if _result(state, s) == taken]
     parents = list(dict.fromkeys(parents))
-    return _come_together(state, parents, state.topology.ancestors(parents))
+    everyone = state.topology.ancestors(parents)
+    if state.topology.adopted_at:
+        everyone = {other for other in everyone if may_count(state, other)}
+    return _come_together(state, parents, everyone)
 
 
 def inherited_from(state: State, streams: Iterable[StreamId]) -> Inheritance:
@@ -158,7 +170,7 @@ def works_below(state: State, stream: StreamId) -> set[StreamId]:
 def left_out_below(state: State, stream: StreamId) -> StreamId | None:
     """Return a stream that another was built on and that has been left out, if there is one."""
     below = (s for s, _ in _heritage(state, stream))
-    return next((s for s in below if state.streams[s].phase is Phase.QUARANTINED), None)
+    return next((s for s in below if state.streams[s].phase in LEFT_OUT), None)
 
 
 def _held_by(state: State, stream: StreamId) -> set[StreamId]:

@@ -8,7 +8,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.folds import gathering, guardian, point_checkpoints, resolutions, verifying
+from anabranch.core.folds import (
+    adoption,
+    gathering,
+    guardian,
+    point_checkpoints,
+    resolutions,
+    verifying,
+)
 from anabranch.core.model.state import Point, PointPhase
 from anabranch.core.wording import counted
 
@@ -26,6 +33,8 @@ def _merge_started(p: Point, record: ev.Recorded, event: ev.ConvergenceStarted) 
         phase=PointPhase.MERGING,
         merging=event.streams,
         is_last_merge=event.is_final,
+        # What an earlier merge has left out is tried once more, and found once more if it must be.
+        conflicts=tuple(c for c in p.conflicts if c.halts) if event.is_final else p.conflicts,
         reason=event.reason,
         looks_again_at=None,
     )
@@ -70,7 +79,8 @@ def _point_blocked(p: Point, record: ev.Recorded, event: ev.ConvergenceBlocked) 
 
 
 def _abandoned(p: Point, record: ev.Recorded, event: ev.ConvergenceAbandoned) -> Point:
-    return replace(p, phase=PointPhase.ABANDONED, reason=event.reason)
+    adopted = replace(p.adoption, asked=())
+    return replace(p, phase=PointPhase.ABANDONED, reason=event.reason, adoption=adopted)
 
 
 def _reopened(p: Point, record: ev.Recorded, event: ev.ConvergenceReopened) -> Point:
@@ -92,10 +102,12 @@ def _reopened(p: Point, record: ev.Recorded, event: ev.ConvergenceReopened) -> P
         probes_again=(),
         guilty=(),
         flaky="",
+        adoption=adoption.opened_again(p.adoption),
     )
 
 
 POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
+    **adoption.POINT_FOLDS,
     **gathering.POINT_FOLDS,
     **resolutions.POINT_FOLDS,
     **point_checkpoints.POINT_FOLDS,

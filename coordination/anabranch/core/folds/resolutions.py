@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core.ids import PointId
+from anabranch.core.model.decisions import Decision
 from anabranch.core.model.state import Point, State
 
 
@@ -41,7 +42,10 @@ def awaits_decision(state: State, point: PointId, conflict: ev.Conflict) -> bool
     if conflict.halts:
         halted = state.streams.get(conflict.halts)
         return halted is not None and halted.phase is Phase.BLOCKED
-    return state.points[point].phase in (PointPhase.BLOCKED, PointPhase.ABANDONED)
+    met = state.points[point]
+    if met.phase is PointPhase.OPEN and state.plan.is_open:  # its last merge may be a day away
+        return conflict.late in met.left_out
+    return met.phase in (PointPhase.BLOCKED, PointPhase.ABANDONED)
 
 
 def open_conflicts(state: State) -> list[tuple[PointId, ev.Conflict]]:
@@ -64,11 +68,30 @@ def resolver_is_due(state: State, point: PointId, conflict: ev.Conflict) -> bool
 
 def _resolved(state: State, record: ev.Recorded, event: ev.ConflictResolved) -> State:
     resolution = event.resolution
-    resolutions = state.resolutions.insert(key_of(resolution), resolution)
-    return replace(state, resolutions=resolutions, last_decision=record.seq)
+    key = key_of(resolution)
+    made = Decision(resolution, event.point, event.streams, event.by, record.seq, record.at)
+    return replace(
+        state,
+        resolutions=state.resolutions.insert(key, resolution),
+        decisions=state.decisions.insert(key, made),
+        last_decision=record.seq,
+    )
 
 
-FOLDS: dict[type[ev.Event], Any] = {ev.ConflictResolved: _resolved}
+def _reopened(state: State, record: ev.Recorded, event: ev.ConflictReopened) -> State:
+    key = key_of(event.resolution)
+    return replace(
+        state,
+        resolutions=state.resolutions.discard(key),
+        decisions=state.decisions.discard(key),
+        last_decision=record.seq,
+    )
+
+
+FOLDS: dict[type[ev.Event], Any] = {
+    ev.ConflictResolved: _resolved,
+    ev.ConflictReopened: _reopened,
+}
 
 
 def _resolver_started(p: Point, record: ev.Recorded, event: ev.ResolverStarted) -> Point:

@@ -48,6 +48,10 @@ def _load(table: ResourceTable, record: ev.Recorded, event: ev.MachineLoadChange
     )
 
 
+def _disk(table: ResourceTable, record: ev.Recorded, event: ev.DiskUseChanged) -> ResourceTable:
+    return replace(table, disk_bytes=event.used_bytes, disk_shortage=event.shortage)
+
+
 def _granted(
     table: ResourceTable, record: ev.Recorded, event: ev.ResourcesGranted
 ) -> ResourceTable:
@@ -136,6 +140,7 @@ def _waited_for(
 FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.MachineMeasured: of_part("resources", _measured),
     ev.MachineLoadChanged: of_part("resources", _load),
+    ev.DiskUseChanged: of_part("resources", _disk),
     ev.ResourcesGranted: _waited_for(of_part("resources", _granted)),
     ev.ResourcesQueued: of_part("resources", _queued),
     ev.ResourcesReleased: of_part("resources", _released),

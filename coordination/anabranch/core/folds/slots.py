@@ -10,7 +10,7 @@ from anabranch.core.model.slots import Slot, first_free, slot_of
 from anabranch.core.model.state import Stream
 
 
-def slot_for(slots: HashTrieMap[int, Slot], event: ev.StreamAdmitted) -> Slot:
+def slot_for(slots: HashTrieMap[int, Slot], event: ev.StreamAdmitted | ev.StreamCopied) -> Slot:
     """Return the slot that a stream is admitted to, as it is before.
 
     Journals from before there were slots name none: it is the first free one then.

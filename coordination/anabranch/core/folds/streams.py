@@ -12,18 +12,31 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.folds import guardian, liveness, memory, point_checkpoints, windows
+from anabranch.core.folds import (
+    guardian,
+    liveness,
+    memory,
+    point_checkpoints,
+    reviews,
+    services,
+    setup,
+    terminal,
+    windows,
+)
+from anabranch.core.folds.teardowns import SAYS
 from anabranch.core.folds.waiting import kept_waiting
 from anabranch.core.model.guardian import Care
+from anabranch.core.model.lifecycle import next_phase
+from anabranch.core.model.reviews import HandedBack
+from anabranch.core.model.services import Serving
+from anabranch.core.model.setup import Setup
+from anabranch.core.model.spent import Spent, Worked
 from anabranch.core.model.state import (
     Exit,
-    HandedBack,
     Liveness,
     Result,
-    Spent,
     StopRequest,
     Stream,
-    Worked,
     Workspace,
 )
 
@@ -46,6 +59,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         started_at=None,
         ended_at=None,
         worked=Worked(),
+        waits=(),
         liveness=Liveness(),
         offer=None,
         synced=None,
@@ -53,6 +67,9 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         files_changed=None,
         ignored=(),
         window=windows.queued(s.window, event.window),
+        terminal=s.terminal.of_new_attempt(),
+        setup=Setup(),
+        serving=Serving(),
     )
 
 
@@ -62,6 +79,7 @@ def _admitted(s: Stream, record: ev.Recorded, event: ev.StreamAdmitted, spent: f
         reason="preparing its workspace",
         is_captured_again=False,
         placed_because=event.placed_because,
+        goes_on_from=event.takes_over,
     )
 
 
@@ -69,9 +87,11 @@ def _prepared(s: Stream, record: ev.Recorded, event: ev.WorkspacePrepared, spent
     return replace(
         s,
         workspace=Workspace(event.path, event.start_commit, event.start_tree),
-        warnings=event.warnings,
+        warnings=(*(w for w in s.warnings if w.startswith(SAYS)), *event.warnings),
         partial=tuple(dict.fromkeys((*s.partial, *event.kept))),
         restored=event.restored,
+        goes_on_from=event.taken_from,
+        ports=event.ports,
         reason=_restored_in_words(event) or "starting its process",
         spent=replace(s.spent, preparing=s.spent.preparing + spent),
     )
@@ -94,7 +114,9 @@ def _started(s: Stream, record: ev.Recorded, event: ev.StreamStarted, spent: flo
         first_started_at=event.happened_at if first is None else first,
         reason=f"process {event.pid} runs",
         window=windows.with_start(s.window, event.happened_at),
-        spent=replace(s.spent, starting=s.spent.starting + spent),
+        spent=s.spent
+        if s.setup.began_at is not None  # what is between is told by the setup itself
+        else replace(s.spent, starting=s.spent.starting + spent),
     )
 
 
@@ -191,6 +213,7 @@ def _result(s: Stream, record: ev.Recorded, event: ev.ResultCaptured, spent: flo
         warnings=warnings,
         files_changed=event.files_changed,
         ignored=event.ignored,
+        handed_back=reviews.done_again(s.handed_back),
         spent=_captured(s, spent),
     )
 
@@ -222,7 +245,9 @@ def _retry(s: Stream, record: ev.Recorded, event: ev.RetryScheduled, spent: floa
     )
 
 
-_Ended = ev.StreamSucceeded | ev.StreamSkipped | ev.StreamStopped | ev.StreamBlocked
+_Ended = (
+    ev.StreamSucceeded | ev.StreamSkipped | ev.StreamStopped | ev.StreamBlocked
+) | ev.StreamPassedOver
 
 
 def _ended(s: Stream, record: ev.Recorded, event: _Ended, spent: float) -> Stream:
@@ -266,7 +291,9 @@ def _handed_back(
     s: Stream, record: ev.Recorded, event: ev.ConflictHandedBack, spent: float
 ) -> Stream:
     commit = s.result.commit if s.result else ""
-    given = HandedBack(event.point, event.conflict, event.builds_on, event.attempt, commit)
+    given = HandedBack(
+        commit, event.attempt, event.builds_on, point=event.point, conflict=event.conflict
+    )
     return replace(s, handed_back=given)
 
 
@@ -276,6 +303,15 @@ def _reclaimed(
     rescue = (*s.rescue, *(r for r in event.rescue if r not in s.rescue))
     is_current = event.attempt == s.attempt
     return replace(s, workspace=None if is_current else s.workspace, rescue=rescue)
+
+
+def moved(before: Stream, record: ev.Recorded, event: ev.StreamEvent) -> Stream:
+    """Return a stream, or an attempt beside it, after an event about it."""
+    after, phase = before, next_phase(before.phase, event)
+    if phase is not before.phase:
+        after = replace(after, phase=phase, since=record.at, cause=record.seq)
+    fold = STREAM_FOLDS.get(type(event))
+    return after if fold is None else fold(after, record, event, record.at - before.since)
 
 
 STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, float], Stream]] = {
@@ -299,6 +335,7 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.StreamSkipped: _ended,
     ev.StreamStopped: _ended,
     ev.StreamQuarantined: _quarantined,
+    ev.StreamPassedOver: _ended,
     ev.StreamBlocked: _ended,
     ev.StreamRequeued: _requeued,
     ev.RecaptureRequested: _recapture,
@@ -309,4 +346,8 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     **guardian.STREAM_FOLDS,
     **windows.STREAM_FOLDS,
     **memory.STREAM_FOLDS,
+    **reviews.STREAM_FOLDS,
+    **setup.STREAM_FOLDS,
+    **terminal.STREAM_FOLDS,
+    **services.STREAM_FOLDS,
 }

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
+from anabranch.core.folds.adoption import tried
 from anabranch.core.ids import PointId
 from anabranch.core.model.state import Point, State
 
@@ -33,6 +34,7 @@ def _started(p: Point, record: ev.Recorded, event: ev.VerifyStarted) -> Point:
 
     is_first = p.phase is not PointPhase.VERIFYING
     whom = f"{len(event.streams)} of {len(p.merging)} streams" if event.streams else "the base"
+    whom = event.trial_of or whom
     return replace(
         p,
         phase=PointPhase.VERIFYING,
@@ -41,6 +43,7 @@ def _started(p: Point, record: ev.Recorded, event: ev.VerifyStarted) -> Point:
         probe_cause=record.seq,
         probe_is_again=event.is_again,
         probe_failures=0,
+        adoption=replace(p.adoption, trial_of=event.trial_of),
         reason=f"verifying the work of {whom}{' once more' if event.is_again else ''}",
     )
 
@@ -51,6 +54,8 @@ def _retried(p: Point, record: ev.Recorded, event: ev.VerifyRetried) -> Point:
 
 
 def _ended(p: Point, record: ev.Recorded, event: ev.VerifyPassed | ev.VerifyFailed) -> Point:
+    if p.adoption.trial_of:
+        return tried(p, event)
     passed = isinstance(event, ev.VerifyPassed)
     found = (event.streams, passed)
     if isinstance(event, ev.VerifyFailed):

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
+from anabranch.core.events.guardian import BY_MACHINE
 from anabranch.core.model.state import State
 from anabranch.core.model.width import KEPT_CHANGES, Change, Width
 
@@ -16,7 +17,7 @@ def _changed(state: State, record: ev.Recorded, event: ev.ParallelismChanged) ->
     known, guardian = state.width, state.guardian
     change = Change(record.at, event.max_parallel, event.reason)
     changes = (*known.changes, change)[-KEPT_CHANGES:]
-    if event.by != "machine":
+    if event.by != BY_MACHINE:
         guardian = replace(guardian, narrowed_to=event.max_parallel)
         return replace(state, guardian=guardian, width=replace(known, changes=changes))
     width = Width(

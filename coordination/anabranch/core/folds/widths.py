@@ -19,19 +19,26 @@ def _with_stream(state: State, stream: Stream) -> State:
     return replace(state, streams=state.streams.insert(stream.id, stream))
 
 
+def begun(state: State, stream: Stream, at: float) -> Stream:
+    """Return a stream that has just begun."""
+    return replace(stream, began_at_active=_active_seconds(state, at))
+
+
+def measured(state: State, stream: Stream, at: float) -> Stream:
+    """Return a stream that has just exited, with how many were active beside it."""
+    seconds = at - stream.started_at if stream.started_at is not None else 0.0
+    if seconds <= 0:
+        return stream
+    width = (_active_seconds(state, at) - stream.began_at_active) / seconds
+    return replace(stream, worked=replace(stream.worked, width=max(1.0, round(width, 2))))
+
+
 def _started(state: State, record: ev.Recorded, event: ev.StreamStarted) -> State:
-    stream = state.streams[event.stream]
-    return _with_stream(state, replace(stream, began_at_active=_active_seconds(state, record.at)))
+    return _with_stream(state, begun(state, state.streams[event.stream], record.at))
 
 
 def _exited(state: State, record: ev.Recorded, event: ev.StreamExited) -> State:
-    stream = state.streams[event.stream]
-    seconds = record.at - stream.started_at if stream.started_at is not None else 0.0
-    if seconds <= 0:
-        return state
-    width = (_active_seconds(state, record.at) - stream.began_at_active) / seconds
-    worked = replace(stream.worked, width=max(1.0, round(width, 2)))
-    return _with_stream(state, replace(stream, worked=worked))
+    return _with_stream(state, measured(state, state.streams[event.stream], record.at))
 
 
 ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {

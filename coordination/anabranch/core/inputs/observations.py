@@ -18,6 +18,7 @@ class BaseFound(Observation, frozen=True):
     head: str | None
     left_out: int = 0
     warnings: tuple[str, ...] = ()
+    included: ev.Included = ev.Included()
 
 
 class BaseNotFound(Observation, frozen=True):
@@ -31,6 +32,8 @@ class WorkspaceReady(AttemptObservation, frozen=True):
     warnings: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     restored: int = 0
+    taken_from: StreamId = StreamId("")
+    ports: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class WorkspaceConflicted(AttemptObservation, frozen=True):
@@ -51,6 +54,25 @@ class EffectDelayed(AttemptObservation, frozen=True):
     """It cannot be done now, and the performer goes on trying."""
 
     reason: str
+
+
+class SetupBegan(AttemptObservation, frozen=True):
+    """The plan's setup runs, and the stream's command is held back until it is done."""
+
+    pid: int
+    holder_pid: int
+    log: str
+    happened_at: float
+
+
+class SetupDone(AttemptObservation, frozen=True):
+    """The plan's setup has ended; a ``failure`` says why the command will not run."""
+
+    exit_code: int | None
+    signal: int | None
+    seconds: float
+    failure: str
+    happened_at: float
 
 
 class ProcessStarted(AttemptObservation, frozen=True):
@@ -86,6 +108,30 @@ class TimeFound(Observation, frozen=True):
     shown: str
 
 
+class InputTyped(Observation, frozen=True):
+    """What became of the line with that number; its attempt may be over by now."""
+
+    stream: StreamId
+    number: Seq
+    verdict: ev.Verdict
+    evidence: str
+    hint: str = ""
+
+
+class PromptSeen(AttemptObservation, frozen=True):
+    """A prompt stands on a stream's terminal since then (run seconds); an empty one: none does."""
+
+    text: str
+    since: float = 0.0
+
+
+class ReadinessSeen(AttemptObservation, frozen=True):
+    """A service is ready, or was not in its time; ``evidence`` is what was seen."""
+
+    is_ready: bool
+    evidence: str
+
+
 class OutputLeftOut(AttemptObservation, frozen=True):
     """A stream has written more than its log keeps."""
 
@@ -100,6 +146,16 @@ class StreamHeld(AttemptObservation, frozen=True):
 
 class StreamLetGo(AttemptObservation, frozen=True):
     """There is room again, and the stream that was held goes on."""
+
+
+class VictimAnswered(Observation, frozen=True):
+    """The owner of a queue has let go of these streams: it has not started them, and will not.
+
+    ``steal`` is the number of the event that asked for them.
+    """
+
+    steal: Seq
+    released: tuple[ev.QueuedAttempt, ...]
 
 
 class ProcessLost(AttemptObservation, frozen=True):
@@ -267,6 +323,14 @@ class SyncNotDone(AttemptObservation, frozen=True):
     reason: str
 
 
+class TeardownDone(AttemptObservation, frozen=True):
+    """A teardown has been run, or it cannot be; a ``failure`` says what is wrong."""
+
+    exit_code: int | None
+    seconds: float
+    failure: str
+
+
 class WorkspaceGone(AttemptObservation, frozen=True):
     """A clean-up removed the folder, with proof that its content is reachable elsewhere."""
 
@@ -288,6 +352,17 @@ class MachineLoad(Observation, frozen=True):
     memory_available_mb: float
     memory_pressure: float | None
     short_of: str = ""
+
+
+class DiskSeen(Observation, frozen=True):
+    """How many bytes are kept of the project, in all and by what they are (``workspaces``, ..).
+
+    ``own_bytes`` of them are the run's own.
+    """
+
+    used_bytes: int
+    by_kind: dict[str, int]
+    own_bytes: int = 0
 
 
 class PressureSeen(Observation, frozen=True):

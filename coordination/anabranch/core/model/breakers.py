@@ -69,7 +69,9 @@ class Breakers(msgspec.Struct, frozen=True, gc=False):
 
 
 def breakers_of(plan: StreamPlan) -> tuple[str, ...]:
-    """Return the names of the breakers that a stream counts for."""
+    """Return the names of the breakers that a stream counts for; a service never succeeds."""
+    if plan.is_service:
+        return ()
     names = [f"capability {name}" for name in plan.capabilities]
     return (f"command {_command_of(plan)}", *names)
 

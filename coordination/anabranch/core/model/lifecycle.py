@@ -23,6 +23,7 @@ class Phase(StrEnum):
     QUEUED = "queued"
     PREPARING = "preparing"
     STARTING = "starting"
+    SETTING_UP = "setting_up"
     RUNNING = "running"
     STOPPING = "stopping"
     CAPTURING = "capturing"
@@ -33,17 +34,26 @@ class Phase(StrEnum):
     SKIPPED = "skipped"
     STOPPED = "stopped"
     QUARANTINED = "quarantined"
+    PASSED_OVER = "passed_over"
 
 
 ACTIVE = frozenset(
-    {Phase.PREPARING, Phase.STARTING, Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING}
+    {
+        *(Phase.PREPARING, Phase.STARTING, Phase.SETTING_UP, Phase.RUNNING),
+        *(Phase.STOPPING, Phase.CAPTURING),
+    }
 )
 """Phases in which a stream holds a slot."""
 
-ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED, Phase.STOPPED, Phase.QUARANTINED})
+ENDED = frozenset(
+    {
+        *(Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED, Phase.STOPPED),
+        *(Phase.QUARANTINED, Phase.PASSED_OVER),
+    }
+)
 """Phases that a stream leaves only when a person, or a resumed run, asks for it."""
 
-LIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
+LIVE = frozenset({Phase.STARTING, Phase.SETTING_UP, Phase.RUNNING, Phase.STOPPING})
 """Phases in which an attempt's process may be there, so that it can call and hold things."""
 
 TRANSITIONS: dict[tuple[Phase, type[ev.StreamEvent]], Phase] = {
@@ -54,9 +64,17 @@ TRANSITIONS: dict[tuple[Phase, type[ev.StreamEvent]], Phase] = {
     (Phase.STARTING, ev.StreamStarted): Phase.RUNNING,
     (Phase.RUNNING, ev.StreamExited): Phase.CAPTURING,
     (Phase.CAPTURING, ev.StreamSucceeded): Phase.SUCCEEDED,
+    # its workspace is made ready first
+    (Phase.STARTING, ev.SetupStarted): Phase.SETTING_UP,
+    (Phase.SETTING_UP, ev.StreamStarted): Phase.RUNNING,
+    (Phase.SETTING_UP, ev.StreamStopRequested): Phase.STOPPING,
+    (Phase.SETTING_UP, ev.AttemptFenced): Phase.STOPPING,
+    (Phase.SETTING_UP, ev.StreamExited): Phase.CAPTURING,
+    (Phase.SETTING_UP, ev.StreamLost): Phase.CAPTURING,
     # stopping: a process is only asked to stop once it is known to run
     (Phase.RUNNING, ev.StreamStopRequested): Phase.STOPPING,
     (Phase.STOPPING, ev.StreamExited): Phase.CAPTURING,
+    (Phase.RUNNING, ev.AttemptFenced): Phase.STOPPING,
     # the process is gone without a word
     (Phase.STARTING, ev.StreamExited): Phase.CAPTURING,
     (Phase.STARTING, ev.StreamLost): Phase.CAPTURING,
@@ -87,6 +105,8 @@ TRANSITIONS: dict[tuple[Phase, type[ev.StreamEvent]], Phase] = {
     (Phase.BLOCKED, ev.StreamRequeued): Phase.WAITING,
     # its result does not merge
     (Phase.SUCCEEDED, ev.StreamQuarantined): Phase.QUARANTINED,
+    # another one is adopted
+    (Phase.SUCCEEDED, ev.StreamPassedOver): Phase.PASSED_OVER,
     # once more
     (Phase.SUCCEEDED, ev.RecaptureRequested): Phase.CAPTURING,
     (Phase.FAILED, ev.RecaptureRequested): Phase.CAPTURING,
@@ -109,6 +129,7 @@ _PUBLIC = {
     Phase.CAPTURING: "running",
     Phase.RETRYING: "recovering",
     Phase.BLOCKED: "waiting",
+    Phase.PASSED_OVER: "succeeded",
 }
 
 

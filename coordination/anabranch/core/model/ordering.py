@@ -12,6 +12,7 @@ after its window was released is *late*: it goes with the next window, and is ca
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable
 from typing import Any
 
@@ -73,10 +74,11 @@ def is_late(ordering: Ordering, stamp: Stamp) -> bool:
 
 def with_held(ordering: Ordering, held: Held) -> Ordering:
     """Return the ordering with one more event, from a source that is heard of by it."""
-    source = held.stamp.source
+    source, known = held.stamp.source, ordering.held
+    place = bisect(known, held)  # mostly the last: sorting anew costs as much as all that is held
     return replace(
         ordering,
-        held=tuple(sorted((*ordering.held, held))),
+        held=(*known[:place], held, *known[place:]),
         said={**ordering.said, source: held.stamp},
     )
 

@@ -29,6 +29,10 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     hint: str
 
 
+class NotYet(Refusal, frozen=True):
+    """Something under way comes to its end first, by itself while somebody hosts the run."""
+
+
 class Postponed(Refusal, frozen=True):
     """It is being done, and cannot be noted yet: the machine is short of something."""
 

@@ -62,12 +62,19 @@ class ResourceTable(msgspec.Struct, frozen=True, gc=False):
     memory_available_mb: float | None = None
     memory_pressure: float | None = None
     shortage: str = ""
+    disk_bytes: int = 0
+    disk_shortage: str = ""
     load: int = 0
     fresh_memory_mb: float = 0.0
     used: Amounts = {}
     held: HashTrieMap[StreamId, Held] = HashTrieMap()
     queue: tuple[WaitingRequest, ...] = ()
     exceeded: HashTrieMap[str, Excess] = HashTrieMap()
+
+    @property
+    def why_nothing_starts(self) -> str:
+        """Why nothing new may start here; empty if nothing speaks against it."""
+        return self.disk_shortage or self.shortage
 
     def held_by(self, stream: StreamId) -> Amounts:
         """Return what a stream holds."""

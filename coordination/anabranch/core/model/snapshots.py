@@ -10,19 +10,34 @@ from rpds import HashTrieMap
 
 from anabranch.core.events import Resolution
 from anabranch.core.ids import StreamId
-from anabranch.core.model import breakers, joined, lock_snapshots, messages, resources, sharing
+from anabranch.core.model import (
+    breakers,
+    copies,
+    joined,
+    lock_snapshots,
+    messages,
+    queues,
+    resources,
+    sharing,
+    teardowns,
+)
 from anabranch.core.model.answers import Remembered
+from anabranch.core.model.approval import Approval
 from anabranch.core.model.breakers import Breaker
 from anabranch.core.model.checkpoints import StreamCheckpoints
+from anabranch.core.model.decisions import Decision
 from anabranch.core.model.effects_done import EffectsDone
 from anabranch.core.model.foreseen import Foreseen
+from anabranch.core.model.fusion import Fusion
 from anabranch.core.model.guardian import Guardian
 from anabranch.core.model.handlers import Handled
 from anabranch.core.model.ordering import Ordering
 from anabranch.core.model.pieces import Row, in_pieces
 from anabranch.core.model.plugin_faults import PluginFault
+from anabranch.core.model.questions import Question
+from anabranch.core.model.reviews import Review
 from anabranch.core.model.slots import Slot
-from anabranch.core.model.state import Approval, Base, Counts, Point, RunPhase, State, Stream
+from anabranch.core.model.state import Base, Copy, Counts, Point, RunPhase, State, Stream
 from anabranch.core.model.width import Width
 from anabranch.core.plans.plan import Plan
 from anabranch.core.plans.topology import Topology
@@ -82,6 +97,7 @@ _Ready = tuple[tuple[tuple[float, ...], int, StreamId], ...]
 _PACK: dict[str, Callable[[Any], Any]] = {
     "shared": sharing.pack,
     "messages": messages.pack,
+    "queues": queues.pack,
 }
 
 _RESTORE: dict[str, Callable[[Any], Any]] = {
@@ -101,7 +117,9 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "resources": resources.unpack,
     "locks": lock_snapshots.restore,
     "checkpoints": lambda value: restore_map(value, str, StreamCheckpoints),
+    "questions": lambda value: restore_map(value, str, tuple[Question, ...]),
     "resolutions": lambda value: restore_map(value, str, Resolution),
+    "decisions": lambda value: restore_map(value, str, Decision),
     "foreseen": lambda value: restore_map(value, tuple[str, str], Foreseen),
     "verified": lambda value: restore_map(value, str, bool),
     "orderings": lambda value: restore_map(value, int, Ordering),
@@ -111,6 +129,12 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "answers": lambda value: restore_map(value, str, Remembered),
     "effects": lambda value: msgspec.convert(value, EffectsDone),
     "width": lambda value: msgspec.convert(value, Width),
+    "fusion": lambda value: msgspec.convert(value, Fusion),
+    "queues": queues.unpack,
     "slots": lambda value: restore_map(value, int, Slot),
     "handlers": lambda value: restore_map(value, str, Handled),
+    "copies": lambda value: restore_map(value, str, Copy),
+    "speculation": copies.unpack,
+    "reviews": lambda value: restore_map(value, str, Review),
+    "teardowns": teardowns.unpack,
 }

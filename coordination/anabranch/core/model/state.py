@@ -12,13 +12,18 @@ from typing import Any
 import msgspec
 from rpds import HashTrieMap
 
-from anabranch.core.events import Conflict, Resolution
+from anabranch.core.events import Conflict, Included, Resolution
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
+from anabranch.core.model.adoption import Adoption
 from anabranch.core.model.answers import Remembered
+from anabranch.core.model.approval import Approval
 from anabranch.core.model.breakers import Breakers
 from anabranch.core.model.checkpoints import StreamCheckpoints
+from anabranch.core.model.copies import Speculation
+from anabranch.core.model.decisions import Decision
 from anabranch.core.model.effects_done import EffectsDone
 from anabranch.core.model.foreseen import Foreseen, Pair
+from anabranch.core.model.fusion import Fusion
 from anabranch.core.model.gathering import Gathering
 from anabranch.core.model.guardian import Care, Guardian
 from anabranch.core.model.handlers import Handled
@@ -30,9 +35,17 @@ from anabranch.core.model.messages import Mailboxes
 from anabranch.core.model.ordering import Ordering
 from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.point_checkpoints import Offer, PointCheckpoints, Synced
+from anabranch.core.model.questions import Question
+from anabranch.core.model.queues import Queues
 from anabranch.core.model.resources import MEMORY, Amounts, ResourceTable
+from anabranch.core.model.reviews import HandedBack, Review
+from anabranch.core.model.services import Serving
+from anabranch.core.model.setup import Setup
 from anabranch.core.model.sharing import SharedState
 from anabranch.core.model.slots import Slot
+from anabranch.core.model.spent import Spent, Worked
+from anabranch.core.model.teardowns import Teardowns
+from anabranch.core.model.terminal import Terminal
 from anabranch.core.model.width import Width
 from anabranch.core.model.windows import Window
 from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
@@ -71,12 +84,14 @@ class Base(msgspec.Struct, frozen=True, gc=False):
 
     ``branch`` is its full name, None when detached or for a plain folder; ``head`` is None where
     nothing was committed. ``commit`` differs from ``head`` when uncommitted work belongs to it.
+    Workspaces get what is ``included`` besides.
     """
 
     commit: str
     tree: str
     branch: str | None = None
     head: str | None = None
+    included: Included = Included()
 
 
 class Workspace(msgspec.Struct, frozen=True, gc=False):
@@ -144,34 +159,6 @@ class StopRequest(msgspec.Struct, frozen=True, gc=False):
     then: str
 
 
-class Spent(msgspec.Struct, frozen=True, gc=False):
-    """Seconds of a stream's life, by what they were spent on, over all attempts.
-
-    ``on_processors`` is what its processes used of the processors while it was working.
-    """
-
-    preparing: float = 0.0
-    starting: float = 0.0
-    working: float = 0.0
-    capturing: float = 0.0
-    on_processors: float = 0.0
-
-
-class Worked(msgspec.Struct, frozen=True, gc=False):
-    """What the newest attempt's processes took: the rest of ``seconds`` but ``waited`` was work.
-
-    ``waited`` are the seconds in which they waited for others (a lock, a resource, room on the
-    disk), ``width`` is how many streams were active at a time meanwhile, in the mean. What the
-    machine could not tell is None.
-    """
-
-    seconds: float = 0.0
-    waited: float = 0.0
-    cpu_seconds: float | None = None
-    peak_memory_mb: float | None = None
-    width: float = 1.0
-
-
 class Liveness(msgspec.Struct, frozen=True, gc=False):
     """What is known of a running stream's progress; an empty verdict: nothing is wrong.
 
@@ -189,19 +176,6 @@ class Liveness(msgspec.Struct, frozen=True, gc=False):
     beats_at: tuple[float, ...] = ()
 
 
-class HandedBack(msgspec.Struct, frozen=True, gc=False):
-    """A conflict that a stream is to do its work again for, on top of the work of ``builds_on``.
-
-    ``attempt`` is the one whose result (``commit``) did not merge.
-    """
-
-    point: PointId
-    conflict: Conflict
-    builds_on: tuple[StreamId, ...]
-    attempt: Attempt
-    commit: str
-
-
 class Stream(msgspec.Struct, frozen=True, gc=False):
     """Everything known about one stream. ``since`` is when its phase began, in run seconds.
 
@@ -211,9 +185,11 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     asked for does not count; its attempt ``is_retry`` all the same. ``files_changed`` is what the
     capture of the newest attempt found, None before that. Work that ``is_captured_again`` takes no
     slot. ``held`` says why its processes are stopped where they stand, empty if they are not.
-    ``waited_until`` is until when its waits are counted, ``began_at_active`` what the run's
+    ``waits`` are its newest waits, from when to when, ``began_at_active`` what the run's
     ``active_seconds`` were when it began. ``slot`` and ``incarnation`` are the lease of its newest
-    attempt, ``placed_because`` is why it was put there.
+    attempt, ``placed_because`` is why it was put there, and ``goes_on_from`` is whose workspace it
+    has taken over, or is to. ``looked_at`` is the newest attempt that somebody has looked at when
+    it was over. ``ports`` are its newest attempt's, by name.
     """
 
     id: StreamId
@@ -249,7 +225,7 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     warnings: tuple[str, ...] = ()
     spent: Spent = Spent()
     worked: Worked = Worked()
-    waited_until: float = 0.0
+    waits: tuple[tuple[float, float], ...] = ()
     began_at_active: float = 0.0
     liveness: Liveness = Liveness()
     handed_back: HandedBack | None = None
@@ -264,8 +240,14 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     slot: int = 0
     incarnation: int = 0
     placed_because: str = ""
+    goes_on_from: StreamId = StreamId("")
     window: Window = Window()
     memory: MemoryCare = MemoryCare()
+    terminal: Terminal = Terminal()
+    looked_at: Attempt = 0
+    ports: dict[str, int] = {}
+    setup: Setup = Setup()
+    serving: Serving = Serving()
 
     @property
     def public_state(self) -> str:
@@ -274,17 +256,46 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
             return "recovering"
         if self.phase is Phase.RUNNING and self.liveness.verdict:
             return "stalled"
+        if self.is_ready:
+            return "ready"
         return public_state(self.phase)
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it is a service that does what others wait for."""
+        return self.phase is Phase.RUNNING and self.serving.ready_as == self.attempt
+
+    @property
     def is_active(self) -> bool:
-        """Whether it holds a slot."""
+        """Whether it is at work; one that is not a service holds a slot then."""
         return self.phase in ACTIVE
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing more happens to it by itself."""
         return self.phase in ENDED
+
+
+class Copy(msgspec.Struct, frozen=True, gc=False):
+    """Another attempt of a stream, ``run``, that is at work beside the stream's own.
+
+    It is the copy of a straggler, or what it was a copy of once that has lost or failed. It
+    ``holds`` what the plan gives to each attempt. One that is to end has a ``stop``: it is fenced.
+    The straggler is attempt ``of``; it had worked for ``elapsed_seconds`` when it was copied.
+    """
+
+    run: Stream
+    of: Attempt
+    since: float
+    elapsed_seconds: float
+    long_seconds: float
+    holds: Amounts = {}
+
+    @property
+    def is_hopeful(self) -> bool:
+        """Whether it may still come to count."""
+        is_over = self.run.phase in (Phase.STOPPING, Phase.CAPTURING)
+        return self.run.is_active and not is_over and self.run.stop is None
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):
@@ -337,6 +348,7 @@ class Point(msgspec.Struct, frozen=True, gc=False):
     probes_again: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
     guilty: tuple[tuple[StreamId, ...], ...] = ()
     flaky: str = ""
+    adoption: Adoption = Adoption()
 
     @property
     def is_settled(self) -> bool:
@@ -349,35 +361,30 @@ class Point(msgspec.Struct, frozen=True, gc=False):
         return self.phase in (PointPhase.MERGING, PointPhase.VERIFYING)
 
 
-class Approval(msgspec.Struct, frozen=True, gc=False):
-    """How far the way of the result to the user's branch has gone.
-
-    ``kind`` is what kept it back, as the event that said so has it.
-    """
-
-    is_requested: bool = False
-    is_done: bool = False
-    message: str = ""
-    hint: str = ""
-    allow_sensitive: bool = False
-    onto: str | None = None
-    kind: str = ""
-
-
 class Counts(msgspec.Struct, frozen=True, gc=False):
-    """Streams by what they do, kept up with every event so that no decision counts them."""
+    """Streams by what they do, kept up with every event so that no decision counts them.
+
+    Those who are ``active`` hold a slot each; ``services`` that are at work hold none.
+    """
 
     active: int = 0
     ended: int = 0
     blocked: int = 0
     retrying: int = 0
+    services: int = 0
+
+    @property
+    def at_work(self) -> int:
+        """How many are at work, in a slot or beside them."""
+        return self.active + self.services
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
     """A run at one instant. ``ready`` is the queue: (rank, position, stream), best first.
 
     ``active_seconds`` adds up, over time, how many streams were active. ``alone`` are those that
-    run only when nobody else does, and have not ended.
+    run only when nobody else does, and have not ended. ``copies`` are the attempts that are at
+    work beside a stream's own.
     """
 
     run: RunId
@@ -407,11 +414,13 @@ class State(msgspec.Struct, frozen=True, gc=False):
     messages: Mailboxes = Mailboxes()
     orderings: HashTrieMap[int, Ordering] = HashTrieMap()
     answers: HashTrieMap[StreamId, Remembered] = HashTrieMap()
+    questions: HashTrieMap[StreamId, tuple[Question, ...]] = HashTrieMap()
     locks: LockTable = LockTable()
     checkpoints: HashTrieMap[StreamId, StreamCheckpoints] = HashTrieMap()
     registry: Registry = Registry()
     resources: ResourceTable = ResourceTable()
     resolutions: HashTrieMap[str, Resolution] = HashTrieMap()
+    decisions: HashTrieMap[str, Decision] = HashTrieMap()
     last_decision: Seq = 0
     foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
     guardian: Guardian = Guardian()
@@ -423,7 +432,13 @@ class State(msgspec.Struct, frozen=True, gc=False):
     effects: EffectsDone = EffectsDone()
     width: Width = Width()
     slots: HashTrieMap[int, Slot] = HashTrieMap()
+    fusion: Fusion = Fusion()
+    queues: Queues = Queues()
     alone: tuple[StreamId, ...] = ()
+    copies: HashTrieMap[StreamId, Copy] = HashTrieMap()
+    speculation: Speculation = Speculation()
+    reviews: HashTrieMap[StreamId, Review] = HashTrieMap()
+    teardowns: Teardowns = Teardowns()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -457,6 +472,19 @@ class State(msgspec.Struct, frozen=True, gc=False):
         """Return what a stream asks for to begin: by its plan, and as much memory as it had."""
         asked, had = self.topology.streams[stream].resources, self.streams[stream].memory.asks_mb
         return {**asked, MEMORY: max(had, asked.get(MEMORY, 0.0))} if had else asked
+
+    def expected_memory_mb(self, stream: StreamId) -> float:
+        """Return how much memory a stream is expected to take, 0 if nothing is known of it.
+
+        That is the most that it had in earlier runs, or what it asks for if that is more.
+        """
+        learned = self.topology.streams[stream].peak_memory_mb or 0.0
+        return max(learned, self.asks_of(stream).get(MEMORY, 0.0))
+
+    def at_attempt(self, stream: StreamId, attempt: Attempt) -> Stream:
+        """Return a stream as that attempt of it is: its own, or one that is at work beside it."""
+        copy = self.copies.get(stream)
+        return copy.run if copy and copy.run.attempt == attempt else self.streams[stream]
 
     def stream_plan(self, stream: StreamId) -> StreamPlan:
         return self.topology.streams[stream]

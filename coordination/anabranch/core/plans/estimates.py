@@ -21,9 +21,11 @@ Basis = Literal["learned", "class", "guessed"]
 GUESSED_SECONDS = 1.0
 NEAR = math.log(2.0)
 """Widths within a factor of two of the nearest one are as good as that."""
+RECENT = 7
+"""The newest so many make the estimate: it follows what the work has become."""
 FEWEST_FOR_A_TAIL = 5
-"""Of fewer samples nobody can say what is unusually long."""
-TAIL = 0.95
+"""Of fewer samples nobody can say what is usual and what is unusually long."""
+USUAL, TAIL = 0.5, 0.95
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
@@ -43,14 +45,15 @@ class Estimate(msgspec.Struct, frozen=True):
     """How long a stream is expected to take, and what that is said from.
 
     ``basis`` is *learned* (the same work on this machine, ``runs`` times), *class* (the same
-    command under another name, or the rest of the plan) or *guessed*. ``long_seconds`` is what 19
-    of 20 do not exceed, None where too little is known; ``peak_memory_mb`` the most memory that
-    any one process of it was seen to have.
+    command under another name, or the rest of the plan) or *guessed*. ``usual_seconds`` (p50) is
+    what half of them do not exceed and ``long_seconds`` (p95) what 19 of 20 do not, None where too
+    little is known; ``peak_memory_mb`` the most memory that any one process of it was seen to have.
     """
 
     seconds: float = GUESSED_SECONDS
     basis: Basis = "guessed"
     runs: int = 0
+    usual_seconds: float | None = None
     long_seconds: float | None = None
     peak_memory_mb: float | None = None
 
@@ -71,7 +74,7 @@ class Learned(msgspec.Struct, frozen=True):
             for work in works
         ]
         known = [estimate.seconds for estimate in found if estimate is not None]
-        other = Estimate(_median(known), "class") if known else Estimate()
+        other = Estimate(median(known), "class") if known else Estimate()
         return [estimate or other for estimate in found]
 
     def _by_command(self) -> dict[str, tuple[Sample, ...]]:
@@ -88,23 +91,34 @@ def _estimated(samples: Iterable[Sample], width: float, basis: Basis) -> Estimat
         return None
     ways = [abs(math.log(max(sample.width, 1.0) / max(width, 1.0))) for sample in usable]
     nearest = min(ways) + NEAR
-    seconds = sorted(s.work_seconds for s, way in zip(usable, ways, strict=True) if way <= nearest)
-    long = seconds[math.ceil(TAIL * len(seconds)) - 1]
-    has_tail = len(seconds) >= FEWEST_FOR_A_TAIL
+    near = [sample for sample, way in zip(usable, ways, strict=True) if way <= nearest]
     peaks = [sample.peak_memory_mb for sample in usable if sample.peak_memory_mb is not None]
     return Estimate(
-        seconds=_median(seconds),
+        seconds=median([sample.work_seconds for sample in near[-RECENT:]]),
         basis=basis,
-        runs=len(seconds),
-        long_seconds=long if has_tail else None,
+        runs=len(near),
+        usual_seconds=percentile_seconds(near, USUAL),
+        long_seconds=percentile_seconds(near, TAIL),
         peak_memory_mb=max(peaks, default=None),
     )
+
+
+def percentile_seconds(samples: Sequence[Sample], share: float) -> float | None:
+    """Return what a share (0..1) of samples do not exceed, by nearest rank: one that was seen.
+
+    None of fewer than :data:`FEWEST_FOR_A_TAIL`. Below twenty, 0.95 is the longest of them.
+    """
+    if len(samples) < FEWEST_FOR_A_TAIL:
+        return None
+    ordered = sorted(sample.work_seconds for sample in samples)
+    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
 
 
 def _is_usable(sample: Sample) -> bool:
     return math.isfinite(sample.work_seconds) and sample.work_seconds >= 0 and sample.width > 0
 
 
-def _median(values: Sequence[float]) -> float:
+def median(values: Sequence[float]) -> float:
+    """Return the middle of some values, of which there is one at least."""
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -77,12 +77,6 @@ def ended_before(plan: Plan) -> dict[StreamId, int]:
 # ------------------------------------------------------------------ time
 
 
-def upward_rank(plan: Plan) -> dict[StreamId, float]:
-    """Return the longest way from each stream's readiness to the end, its own estimate included."""
-    network = network_of(plan)
-    return dict(zip(network.ids, planned(network, plan).rank, strict=False))
-
-
 def critical_path(plan: Plan) -> tuple[list[StreamId], float]:
     """Return the chain of streams that decides how long a plan takes at least, and its seconds."""
     network = network_of(plan)

@@ -70,7 +70,7 @@ def _edges(plan: Plan) -> Edges:
     for node, stream in enumerate(plan.streams):
         for dependency in stream.depends_on:
             for other in dependency.streams:
-                waits_for[node].append((stream_node[other], dependency.condition != "started"))
+                waits_for[node].append((stream_node[other], dependency.waits_for_end))
                 if dependency.condition == "converged":
                     waits_for[node].extend((point_node[p], True) for p in points_of[other])
         for point in stream.points:

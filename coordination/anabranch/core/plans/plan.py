@@ -13,18 +13,31 @@ import msgspec
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.wording import counted, length
 
-DependencyCondition = Literal["succeeded", "completed", "started", "converged"]
+DependencyCondition = Literal["succeeded", "completed", "started", "converged", "ready"]
 WorkspaceKind = Literal["isolated", "clone", "shared"]
+WorkspaceMethod = Literal["auto", "overlay", "reflink", "pool", "worktree"]
 FileAccess = Literal["exclusive_write", "shared"]
 ConflictPolicy = Literal["ask", "quarantine", "stop"]
 FailurePolicy = Literal["quarantine", "stop"]
 CatchUp = Literal["skip", "once"]
+StreamKind = Literal["job", "service"]
+Restart = Literal["never", "on_failure", "always"]
 
 
 ExcessResponse = Literal["show", "tell", "stop"]
+HandBack = Literal["message", "input", "restart"]
+"""How notes of a review reach a stream: a message, typed into its terminal, or by a new start."""
 
 USUAL_RETRIES = 2
 """How often a failed stream is tried again if its author says nothing."""
+
+USUAL_SETUP_SECONDS = 600.0
+"""How long a setup may take if its author says nothing."""
+
+
+def variable_of(port: str) -> str:
+    """Return the environment variable in which a stream finds a port that its plan names so."""
+    return "ANABRANCH_PORT_" + "".join(c if c.isalnum() else "_" for c in port.upper())
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -40,22 +53,31 @@ class Dependency(msgspec.Struct, frozen=True):
 
     With a ``capability`` there is no ``stream``; ``providers`` are the plan's streams that have it
     and do not themselves wait for the one that depends on them
-    (:mod:`anabranch.core.plans.providers`).
+    (:mod:`anabranch.core.plans.providers`). With a ``point`` it waits for whoever is adopted there;
+    ``providers`` are those of whom one will be.
     """
 
     stream: StreamId = StreamId("")
     condition: DependencyCondition = "succeeded"
     capability: str = ""
     providers: tuple[StreamId, ...] = ()
+    point: PointId = PointId("")
+
+    @property
+    def waits_for_end(self) -> bool:
+        """Whether it waits for an end, and hands over work; else only for a beginning."""
+        return self.condition not in ("started", "ready")
 
     @property
     def streams(self) -> tuple[StreamId, ...]:
         """The streams of the plan that can meet it."""
-        return self.providers if self.capability else (self.stream,)
+        return self.providers if self.capability or self.point else (self.stream,)
 
     @property
     def words(self) -> str:
         """Whom it waits for."""
+        if self.point:
+            return f"whoever is adopted at {self.point}"
         return f'any stream with "{self.capability}"' if self.capability else self.stream
 
 
@@ -76,6 +98,35 @@ class AskPlan(msgspec.Struct, frozen=True):
         if self.signal:
             return f"signal {self.signal}"
         return f"the line {self.line!r}" if self.line else self.command
+
+
+class SideCommand(msgspec.Struct, frozen=True):
+    """A command beside a stream's own, which makes its workspace ready or leaves it in good order.
+
+    ``argv`` is run as it is, in ``working_dir`` below the project's folder of the workspace;
+    ``text`` is what the user wrote. The contents of its ``inputs`` decide what a setup makes: what
+    it made before is used again. Without them it is always run.
+    """
+
+    argv: tuple[str, ...]
+    text: str
+    working_dir: str = "."
+    inputs: tuple[str, ...] = ()
+
+
+class ReadyPlan(msgspec.Struct, frozen=True):
+    """How it is seen that a service is ready: one way, within ``timeout_seconds`` of its start.
+
+    ``log`` is a pattern of a line of its log; ``command`` is run by ``sh -c`` in its workspace
+    until it ends well; ``port`` is the name of a port on which it listens, on which ``http`` is a
+    path that is answered, if that is given.
+    """
+
+    log: str = ""
+    command: str = ""
+    port: str = ""
+    http: str = ""
+    timeout_seconds: float = 30.0
 
 
 class FanPlan(msgspec.Struct, frozen=True):
@@ -124,6 +175,21 @@ class StreamPlan(msgspec.Struct, frozen=True):
 
     ``at`` is the time of day that it waits for, ``HH:MM:SS`` or empty, in ``zone``, or else in that
     of the machine. The ``rate`` is of its attempts, or of its handlers if it has them.
+    One that ``is_repeatable`` may be run twice at a time (:mod:`anabranch.core.plans.repeating`).
+    Its ``ports`` are names, of which each attempt gets a free one each.
+    With ``review`` its result is merged only when a person has taken it. A service is ``ready``
+    once that is seen, at its start if nothing is said, and is started again as ``restart`` says.
+
+    ``setup`` is run in each new workspace before the command, for ``setup_timeout_seconds`` at
+    most, and ``teardown`` when the work of an attempt has been kept.
+
+    What it is expected to take: ``estimate_seconds``, said from ``estimate_runs`` of the
+    ``estimate_basis``; ``usual_seconds`` is the learned p50 and ``long_seconds`` the learned p95,
+    both None where too little is known (:class:`anabranch.core.plans.estimates.Estimate`).
+
+    ``template`` is the outline that it was made of and ``prompt`` what it was given to do; both are
+    in its command already, and empty if it was made of none. The ``outline`` is its command with
+    the blank for the prompt left open, where it is filled anew after a review.
     """
 
     id: StreamId
@@ -152,28 +218,53 @@ class StreamPlan(msgspec.Struct, frozen=True):
     spread_seconds: float = 0.0
     rate: RatePlan | None = None
     workspace: WorkspaceKind = "isolated"
+    method: WorkspaceMethod = "auto"
+    paths: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     resources: dict[str, float] = {}
     limits: dict[str, float] = {}
+    ports: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     estimate_seconds: float = 1.0
     estimate_basis: Literal["learned", "class", "guessed"] = "guessed"
+    estimate_runs: int = 0
+    usual_seconds: float | None = None
     long_seconds: float | None = None
     peak_memory_mb: float | None = None
     executor: str = ""
     fan: FanPlan | None = None
+    is_repeatable: bool = False
+    template: str = ""
+    prompt: str = ""
+    outline: str | tuple[str, ...] = ""
+    hand_back: HandBack = "message"
+    review: bool = False
+    setup: SideCommand | None = None
+    setup_timeout_seconds: float = USUAL_SETUP_SECONDS
+    teardown: SideCommand | None = None
+
+    kind: StreamKind = "job"
+    ready: ReadyPlan | None = None
+    restart: Restart = "on_failure"
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it is not expected to end."""
+        return self.kind == "service"
 
     @property
     def points(self) -> tuple[PointId, ...]:
         """Where it meets others: its own point first, then the others that name it."""
-        return (self.converge, *self.also_at)
+        return () if self.is_service else (self.converge, *self.also_at)
 
 
 class PointPlan(msgspec.Struct, frozen=True):
     """What the plan says about one convergence point; ``streams`` in plan order.
 
     ``merges_early``: its type merges streams before all of them are there; ``takes_checkpoints``:
-    it does so with snapshots of those that run.
+    it does so with snapshots of those that run; ``adopts_one``: it merges one of them, and the
+    others are kept. One that ``is_optional`` may end without having adopted anybody. With
+    ``review`` whoever meets here needs one.
     """
 
     id: PointId
@@ -185,10 +276,13 @@ class PointPlan(msgspec.Struct, frozen=True):
     interval_seconds: float = 300.0
     merges_early: bool = False
     takes_checkpoints: bool = False
+    adopts_one: bool = False
+    is_optional: bool = False
     resolver: str = ""
     verify: str = ""
     verify_retries: int = 0
     on_failure: FailurePolicy = "quarantine"
+    review: bool = False
 
 
 class SharedStatePlan(msgspec.Struct, frozen=True):
@@ -207,7 +301,14 @@ class Plan(msgspec.Struct, frozen=True):
 
     ``resources`` is what the plan itself says there is; the heartbeat is that of streams that join.
     The width of one that ``is_adaptive`` begins with ``max_parallel`` and follows the machine then.
-    ``balancer_options`` are written for the ``balancer`` that it names.
+    ``balancer_options`` are written for the ``balancer`` that it names. With ``fuses`` streams that
+    are short go on in the workspace of the one before. ``slowdown`` is what each stream at work was
+    learned to cost the others, None if nobody knows (:mod:`anabranch.core.plans.contention`).
+    One that ``is_open`` has no end of its own: a person adds streams, and says when it is over.
+    Nothing starts while what is kept of the project takes more than ``max_disk_bytes``.
+    ``include`` are lines like those of a ``.gitignore``: what git ignores and workspaces need.
+    ``setup`` and ``teardown`` are what the streams have that say nothing of their own, those that
+    are there and those to come.
     """
 
     name: str
@@ -223,6 +324,7 @@ class Plan(msgspec.Struct, frozen=True):
     permanent_failures: tuple[str, ...] = ()
     transient_failures: tuple[str, ...] = ()
     include_uncommitted: bool = False
+    include: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
     stop_grace_seconds: float = 10.0
     file_access: FileAccess = "exclusive_write"
@@ -232,7 +334,15 @@ class Plan(msgspec.Struct, frozen=True):
     on_excess: ExcessResponse = "tell"
     tell_conflicts: bool = False
     has_jobserver: bool = False
+    fuses: bool = False
+    slowdown: float | None = None
+    has_speculation: bool = False
     is_adaptive: bool = False
     heartbeat_interval_seconds: float = 60.0
     heartbeat_timeout_seconds: float = 600.0
     balancer_options: dict[str, Any] = {}
+    is_open: bool = False
+    max_disk_bytes: int | None = None
+    setup: SideCommand | None = None
+    setup_timeout_seconds: float = USUAL_SETUP_SECONDS
+    teardown: SideCommand | None = None

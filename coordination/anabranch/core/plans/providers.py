@@ -23,7 +23,10 @@ def with_providers(streams: Sequence[StreamPlan]) -> tuple[StreamPlan, ...]:
     for stream in streams:
         for capability in stream.capabilities:
             having.setdefault(capability, []).append(stream.id)
-    edges = {s.id: [d.stream for d in s.depends_on if not d.capability] for s in streams}
+    edges = {
+        s.id: [other for d in s.depends_on if not d.capability for other in d.streams]
+        for s in streams
+    }
     return tuple(_filled_in(stream, having, edges) for stream in streams)
 
 

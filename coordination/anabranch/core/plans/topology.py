@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from anabranch.core.ids import PointId, StreamId
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plans.network import network_of, waiters_of
 from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.plans.repeating import repeated
 from anabranch.core.plans.timing import planned
 
 
@@ -14,9 +15,11 @@ class Topology:
     """Look-ups over an immutable plan. Never changes, so every state of a run shares one."""
 
     __slots__ = (
+        "adopted_at",
         "dependents",
         "everyone",
         "hopeful",
+        "jobs",
         "largest_use",
         "mean_seconds",
         "network",
@@ -26,6 +29,9 @@ class Topology:
         "points",
         "position",
         "priority",
+        "repeated",
+        "reviewed",
+        "services",
         "streams",
         "timed",
         "waiters",
@@ -34,12 +40,24 @@ class Topology:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.everyone: tuple[StreamId, ...] = tuple(s.id for s in plan.streams)
+        self.services: tuple[StreamId, ...] = tuple(s.id for s in plan.streams if s.is_service)
+        """Who is not expected to end, holds no slot, and brings no result."""
+        self.jobs: tuple[StreamId, ...] = tuple(s.id for s in plan.streams if not s.is_service)
+        """Everybody else."""
         self.hopeful: tuple[StreamId, ...] = tuple(s.id for s in plan.streams if hopes_to_meet(s))
         """Who can only begin once somebody from outside has joined."""
         self.streams: Mapping[StreamId, StreamPlan] = {s.id: s for s in plan.streams}
         self.timed: tuple[StreamId, ...] = tuple(s.id for s in plan.streams if s.at)
         """Who waits for a time of day."""
+        self.repeated: tuple[StreamId, ...] = repeated(plan)
+        """Who may have a copy beside it."""
+        self.reviewed: tuple[StreamId, ...] = _reviewed(plan)
+        """Whose results a person has to take before they are merged."""
         self.points: Mapping[PointId, PointPlan] = {p.id: p for p in plan.points}
+        self.adopted_at: Mapping[StreamId, PointId] = {
+            s: p.id for p in plan.points if p.adopts_one for s in p.streams
+        }
+        """Who is merged only if it is adopted, and at which point that is decided."""
         self.position: Mapping[StreamId, int] = {s.id: i for i, s in enumerate(plan.streams)}
         self.priority: Mapping[StreamId, int] = {s.id: s.priority for s in plan.streams}
         self.dependents: Mapping[StreamId, tuple[StreamId, ...]] = _dependents(plan)
@@ -79,7 +97,7 @@ class Topology:
             open_ends += [
                 other
                 for d in self.streams[stream].depends_on
-                if d.condition != "started"
+                if d.waits_for_end
                 for other in d.streams
             ]
         return found
@@ -99,6 +117,15 @@ class Topology:
 def hopes_to_meet(plan: StreamPlan) -> bool:
     """Return whether a stream needs a capability that no stream of the plan provides."""
     return any(d.capability and not d.providers for d in plan.depends_on)
+
+
+def _reviewed(plan: Plan) -> tuple[StreamId, ...]:
+    """Return who needs a review; of those who race whoever is adopted."""
+    by_point = {p.id for p in plan.points if p.review}
+    is_everyone = FINAL_POINT in by_point
+    jobs = [s for s in plan.streams if not s.is_service]
+    wanted = [s for s in jobs if s.review or is_everyone or by_point.intersection(s.points)]
+    return tuple(s.id for s in wanted)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from anabranch.core.deciding.points.endings import why_not_converged
+from anabranch.core.deciding.points.endings import speaks_against, why_not_converged
 from anabranch.core.deciding.streams.scheduling import is_met, why_never
 from anabranch.core.deciding.streams.windows import is_awaited
 from anabranch.core.folds.memory import runs_alone
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import RunPhase, State, Stream
+from anabranch.core.promises.adoption import broken_adoptions
+from anabranch.core.promises.copies import copy_promises
 from anabranch.core.promises.locks import broken_lock_promises
+from anabranch.core.promises.ports import port_promises
+from anabranch.core.promises.questions import broken_question_promises
+from anabranch.core.promises.queues import broken_queues
 from anabranch.core.promises.resources import resource_promises
+from anabranch.core.promises.reviews import review_promises
+from anabranch.core.promises.services import service_promises
 from anabranch.core.promises.sharing import broken_sharing_promises
 from anabranch.core.promises.slots import broken_leases
 
@@ -21,20 +28,30 @@ def broken_promises(state: State) -> list[str]:
     return [
         *_slots(state),
         *_queue(state),
+        *broken_queues(state),
         *_counts(state),
         *_streams(state),
         *_end(state),
         *resource_promises(state),
         *broken_lock_promises(state),
         *broken_sharing_promises(state),
+        *broken_question_promises(state),
+        *copy_promises(state),
+        *review_promises(state),
+        *broken_adoptions(state),
+        *port_promises(state),
+        *service_promises(state),
     ]
 
 
 def _slots(state: State) -> Iterator[str]:
     # Work that is kept once more, after a person changed it, is kept beside the slots.
     active = sum(
-        s.is_active and s.result is None and not s.is_captured_again for s in state.streams.values()
+        s.is_active and s.result is None and not s.is_captured_again
+        for s in state.streams.values()
+        if not state.stream_plan(s.id).is_service
     )
+    active += sum(copy.run.is_active for copy in state.copies.values())
     if active > state.widest:
         yield f"{active} streams are active, {state.widest} may be"
     yield from broken_leases(state)
@@ -54,14 +71,16 @@ def _queue(state: State) -> Iterator[str]:
 
 def _counts(state: State) -> Iterator[str]:
     streams = list(state.streams.values())
+    jobs = [s for s in streams if not state.stream_plan(s.id).is_service]
     actual = (
-        sum(s.is_active for s in streams),
+        sum(s.is_active for s in (*jobs, *(c.run for c in state.copies.values()))),
+        sum(s.is_active for s in streams) - sum(s.is_active for s in jobs),
         sum(s.has_ended for s in streams),
         sum(s.phase is Phase.BLOCKED for s in streams),
         sum(s.phase is Phase.RETRYING for s in streams),
     )
     counts = state.counts
-    if actual != (counts.active, counts.ended, counts.blocked, counts.retrying):
+    if actual != (counts.active, counts.services, counts.ended, counts.blocked, counts.retrying):
         yield f"the counts say {counts}, the streams say {actual}"
 
 
@@ -71,9 +90,10 @@ def _streams(state: State) -> Iterator[str]:
 
 
 def _stream(state: State, stream: Stream) -> Iterator[str]:
-    if stream.phase in (Phase.STARTING, Phase.RUNNING) and stream.workspace is None:
+    at_work = (Phase.STARTING, Phase.SETTING_UP, Phase.RUNNING)
+    if stream.phase in at_work and stream.workspace is None:
         yield f"{stream.id} is {stream.phase} without a workspace"
-    if stream.phase is Phase.RUNNING and stream.pid is None:
+    if stream.phase in (Phase.SETTING_UP, Phase.RUNNING) and stream.pid is None:
         yield f"{stream.id} runs without a process"
     if stream.is_active and stream.attempt < 1:
         yield f"{stream.id} is {stream.phase} in attempt {stream.attempt}"
@@ -99,12 +119,14 @@ def _end(state: State) -> Iterator[str]:
         return
     if state.counts.active:
         yield f"the run is {state.phase}, but {state.counts.active} streams are active"
+    if state.teardowns.owed:
+        yield f"the run is {state.phase}, but teardowns of {sorted(state.teardowns.owed)} are owed"
     for point in state.points.values():
         if point.resolving:
             yield f"the run is {state.phase}, but the resolver of {point.id} is at work"
     if state.phase is RunPhase.CONVERGED:
         for plan in state.plan.streams:
-            if not plan.optional and state.streams[plan.id].phase is not Phase.SUCCEEDED:
+            if not plan.optional and speaks_against(state, plan):
                 yield f"the run converged, but {plan.id} is {state.streams[plan.id].phase}"
         why = why_not_converged(state)
         if why:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from anabranch.core.deciding.hearing import is_live
 from anabranch.core.deciding.resources import capacity
+from anabranch.core.deciding.streams.copies import held_beside
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.resources import plus
@@ -40,6 +41,8 @@ def resource_promises(state: State) -> Iterator[str]:
 
 def _may_hold(state: State, stream: StreamId, attempt: Attempt) -> bool:
     found = state.streams.get(stream)
+    if held_beside(state, stream):
+        return attempt in (state.streams[stream].attempt, state.copies[stream].run.attempt)
     if found is not None and found.phase is Phase.PREPARING:
         return found.attempt == attempt
     return is_live(state, stream, attempt)

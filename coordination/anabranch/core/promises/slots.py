@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anabranch.core.folds.copies import by_slot
 from anabranch.core.model.slots import Slot
 from anabranch.core.model.state import State
 
 
 def broken_leases(state: State) -> Iterator[str]:
     """Yield what does not fit of slots and the streams that run in them."""
-    active = {s.id for s in state.streams.values() if s.is_active and not s.is_captured_again}
-    leased = [slot for slot in state.slots.values() if not slot.is_free]
-    running = [slot.runs for slot in leased]
-    if len(running) != len(set(running)) or set(running) != active:
-        yield f"slots are leased to {sorted(map(str, running))}, and {sorted(active)} are active"
+    jobs = (s for s in state.streams.values() if not state.stream_plan(s.id).is_service)
+    streams = (s for s in jobs if s.is_active and not s.is_captured_again)
+    copies = (copy.run for copy in state.copies.values() if copy.run.is_active)
+    active = sorted(stream.id for stream in (*streams, *copies))
+    running = sorted(slot.runs for slot in state.slots.values() if slot.runs is not None)
+    if running != active:
+        yield f"slots are leased to {running}, and {active} are active"
     for number, slot in state.slots.items():
         yield from _broken_lease(state, number, slot)
 
@@ -24,7 +27,7 @@ def _broken_lease(state: State, number: int, slot: Slot) -> Iterator[str]:
         yield f"slot {slot.number} is kept as {number}, of {state.widest}"
     if slot.runs is None:
         return
-    stream = state.streams[slot.runs]
+    stream = by_slot(state, slot.runs, number)
     if (stream.slot, stream.incarnation) != (number, slot.incarnation):
         lease = f"incarnation {slot.incarnation} of slot {number}"
         yield f"{lease} is {stream.id}'s, who has {stream.incarnation} of {stream.slot}"

@@ -13,6 +13,14 @@ from typing import Any
 import msgspec
 
 from anabranch.core.strategies import fallbacks
+from anabranch.core.strategies.assigning import (
+    Assigning,
+    Assignment,
+    Assigns,
+    SlotQueue,
+    Steal,
+    most_stolen,
+)
 from anabranch.core.strategies.balancing import (
     FreeSlot,
     LoadBalancer,
@@ -26,6 +34,7 @@ from anabranch.core.strategies.balancing import (
 from anabranch.core.strategies.convergence import (
     Abandon,
     Abilities,
+    AskForOne,
     Checkpoint,
     Converge,
     ConvergenceType,
@@ -61,6 +70,10 @@ __all__ = [
     "Abandon",
     "Abilities",
     "Ask",
+    "AskForOne",
+    "Assigning",
+    "Assignment",
+    "Assigns",
     "Checkpoint",
     "Converge",
     "ConvergenceType",
@@ -89,12 +102,15 @@ __all__ = [
     "Room",
     "RunAlone",
     "RunningStream",
+    "SlotQueue",
+    "Steal",
     "Strategies",
     "Trouble",
     "Urgency",
     "WaitForMore",
     "abilities_of",
     "by_urgency",
+    "most_stolen",
     "options_for",
     "paired",
     "rank_of",

@@ -8,11 +8,15 @@ of our own parts: nothing that a stranger's object does is asked of it again. It
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from anabranch.core.ids import StreamId
+from anabranch.core.strategies.assigning import Assigning, Assignment, SlotQueue, Steal, most_stolen
 from anabranch.core.strategies.balancing import Placement, Placing, QueuedStream
 from anabranch.core.strategies.convergence import (
     Abandon,
+    AskForOne,
     Checkpoint,
     Converge,
     PointDecision,
@@ -43,7 +47,7 @@ class WrongAnswer(Exception):
 
 def point_decision(found: Any, view: PointView) -> PointDecision:
     """Return what a convergence type decided."""
-    if not isinstance(found, WaitForMore | Converge | Checkpoint | Abandon):
+    if not isinstance(found, WaitForMore | Converge | Checkpoint | AskForOne | Abandon):
         raise WrongAnswer(f"{type(found).__name__} is not a decision about a convergence point")
     fault = fault_of(view, found)
     if fault:
@@ -55,6 +59,8 @@ def point_decision(found: Any, view: PointView) -> PointDecision:
             return Converge(tuple(ours[s] for s in found.streams), reason, bool(found.is_final))
         case Checkpoint():
             return Checkpoint(tuple(ours[s] for s in found.streams), reason)
+        case AskForOne():
+            return AskForOne(tuple(ours[s] for s in found.streams), reason)
         case WaitForMore(look_again_at=at):
             return WaitForMore(reason, None if at is None else float(at))
     return Abandon(reason)
@@ -87,11 +93,62 @@ def placements(found: Any, view: Placing) -> tuple[Placement, ...]:
             raise WrongAnswer("it places a stream that may not start now, or one stream twice")
         if type(slot) is not int or slot not in slots:
             raise WrongAnswer("it places a stream in a slot that is not free, or is taken twice")
+        if stream.own_slot not in (0, slot):
+            raise WrongAnswer("it places a stream that waits in the queue of another slot")
         if not room.take(stream.resources):
             raise WrongAnswer("it places streams that ask for more together than there is")
         slots.discard(slot)
         ours.append(Placement(stream.stream, slot, _text(placement.reason, "its reason")))
     return tuple(ours)
+
+
+def assignments(found: Any, view: Assigning) -> tuple[Assignment | Steal, ...]:
+    """Return who is to wait for which slot, and what is stolen: each slot and stream at most once.
+
+    A stream may be assigned to a slot in whose favour others are stolen in the same answer.
+    """
+    common = {stream.stream: stream.stream for stream in view.queue}
+    slots = {slot.slot: slot for slot in view.slots}
+    parties = {number: slot for number, slot in slots.items() if not slot.is_under_way}
+    ours: list[Assignment | Steal] = []
+    for one in tuple(found):
+        try:
+            if isinstance(one, Assignment):
+                ours.append(_assignment(one, common, slots))
+            elif isinstance(one, Steal):
+                ours.append(_steal(one, parties))
+            else:
+                raise WrongAnswer(f"{type(one).__name__} is neither an assignment nor a steal")
+        except TypeError:
+            raise WrongAnswer("it names something that is not a stream, or not a slot") from None
+    return tuple(ours)
+
+
+def _assignment(
+    one: Assignment, common: dict[StreamId, StreamId], slots: Mapping[int, SlotQueue]
+) -> Assignment:
+    stream = common.pop(one.stream, None)
+    if stream is None:
+        raise WrongAnswer("it assigns a stream that is not in the common queue, or one twice")
+    if one.slot not in slots:
+        raise WrongAnswer("it assigns a stream to a slot that may own no queue")
+    return Assignment(stream, slots[one.slot].slot, _text(one.reason, "its reason"))
+
+
+def _steal(one: Steal, parties: dict[int, SlotQueue]) -> Steal:
+    thief, victim = parties.pop(one.thief, None), parties.pop(one.victim, None)
+    if thief is None or victim is None:
+        raise WrongAnswer("it steals with a slot that may own no queue, or is part of a steal")
+    if not thief.is_free or thief.streams:
+        raise WrongAnswer("it steals for a slot that is not free, or has a queue of its own")
+    if victim.is_free:
+        raise WrongAnswer("it steals from a slot that is free, and can start what waits for it")
+    waiting = [stream.stream for stream in victim.streams]
+    tail = waiting[len(waiting) - most_stolen(len(waiting)) :]
+    stolen = tuple(stream for stream in tail if stream in set(one.streams))
+    if not stolen or len(stolen) < len(one.streams):
+        raise WrongAnswer("it steals what is not in the later half of the victim's queue")
+    return Steal(thief.slot, victim.slot, stolen, _text(one.reason, "its reason"))
 
 
 def recovery_decision(found: Any, view: FailedAttempt) -> RecoveryDecision:

@@ -25,7 +25,8 @@ class QueuedStream(msgspec.Struct, frozen=True):
     estimate of the plan's streams, and ``max_parallel`` how many of them may run at a time.
     ``queued_at`` is since when it has been ready, in run seconds. What it ``depends_on``, its
     ``capabilities``, and the ``resources`` that it asks for are as the plan has them. ``options``
-    are those of the plan, if they are for this balancer.
+    are those of the plan, if they are for this balancer. ``own_slot`` is the slot in whose queue it
+    waits; 0 is the common one.
     """
 
     stream: StreamId
@@ -44,6 +45,7 @@ class QueuedStream(msgspec.Struct, frozen=True):
     capabilities: tuple[str, ...] = ()
     resources: Mapping[str, float] = {}
     options: Mapping[str, object] = {}
+    own_slot: int = 0
 
 
 class FreeSlot(msgspec.Struct, frozen=True):
@@ -77,9 +79,11 @@ class Placing(msgspec.Struct, frozen=True):
     Each stream of ``queue`` may start now by itself: its time has come, no breaker holds it back,
     and the resources that it asks for are free. They come in the order of their ranks: the
     balancer's own if it ranks too, else by urgency. ``slots`` are free, one stream each, and
-    ``running`` is who runs elsewhere. ``free`` is what there is of the resources, for all together;
-    one that is not in there has no limit. ``seed`` is a number of this run's and this moment's own,
-    to draw from. ``options`` are those of the plan, if they are for this balancer.
+    ``running`` is who runs elsewhere. ``free`` is what there is of the resources that the queue
+    asks for, for all together; one that is not in there has no limit. Who waits in the queue of a
+    slot is there if that one is free, and can be placed nowhere else. ``seed`` is a number of this
+    run's and this moment's own, to draw from. ``options`` are those of the plan, if they are for
+    this balancer.
     """
 
     queue: Sequence[QueuedStream]
@@ -102,11 +106,14 @@ class Placement(msgspec.Struct, frozen=True):
 class LoadBalancer(Protocol):
     """Decides which of the streams that are ready run first, and in which slots.
 
-    It has ``rank``, or ``place``, or both. One with ``rank`` orders the queue; free slots, the
-    lowest number first, pull from its head. One with ``place`` is shown the whole queue and all
-    free slots at once, each time that somebody may start. Whom it does not place waits, but no
-    longer than thirty seconds while a slot is free: then the engine places it. A ``rank`` is asked
-    for once, when a stream becomes ready, and costs nothing later; ``place`` is asked at each turn.
+    It has ``rank``, ``place`` or ``assign``, or several of them. One with ``rank`` orders the
+    queue; free slots, the lowest number first, pull from its head. One with ``place`` is shown the
+    whole queue and all free slots at once, each time that somebody may start. Whom it does not
+    place waits, but no longer than thirty seconds while a slot is free: then the engine places it.
+    One with ``assign`` has slots own queues: it is asked before anybody is placed. A free slot then
+    takes the head of its own queue, else of the common one, unless the balancer places as well. A
+    ``rank`` is asked for once, when a stream becomes ready, and costs nothing later; ``place`` and
+    ``assign`` are asked at each turn.
     """
 
     @property

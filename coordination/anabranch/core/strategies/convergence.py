@@ -23,6 +23,10 @@ class PointView(msgspec.Struct, frozen=True):
     first. ``merged`` is whose results the point's newest merge holds, ``left_out`` who did not
     merge. ``expected`` counts all participants. ``checkpoint_at`` is when the newest checkpoint was
     finished or given up, None before the first; ``interval_seconds`` lies between two.
+
+    Of a type that adopts one (``adopts_one``): ``adopted`` is whom a person has chosen, None before
+    that; ``failed_check`` are those on whose work alone the point's check fails, each with the
+    reason, and ``files_changed`` says of how many files the work of each is.
     """
 
     point: PointId
@@ -38,6 +42,15 @@ class PointView(msgspec.Struct, frozen=True):
     opened_at: float = 0.0
     checkpoint_at: float | None = None
     interval_seconds: float = 300.0
+    adopts_one: bool = False
+    adopted: StreamId | None = None
+    failed_check: Mapping[StreamId, str] = {}
+    files_changed: Mapping[StreamId, int] = {}
+
+    @property
+    def adoptable(self) -> tuple[StreamId, ...]:
+        """Who has arrived and passes the point's check, if it has one, in order of arrival."""
+        return tuple(s for s in self.arrived if s not in self.failed_check)
 
     @property
     def outstanding(self) -> int:
@@ -79,13 +92,20 @@ class Checkpoint(msgspec.Struct, frozen=True):
     reason: str
 
 
+class AskForOne(msgspec.Struct, frozen=True):
+    """A person has to say which one of these streams is adopted; only a type that adopts asks."""
+
+    streams: tuple[StreamId, ...]
+    reason: str
+
+
 class Abandon(msgspec.Struct, frozen=True):
     """Nothing will ever come to merge here."""
 
     reason: str
 
 
-PointDecision = WaitForMore | Converge | Checkpoint | Abandon
+PointDecision = WaitForMore | Converge | Checkpoint | AskForOne | Abandon
 
 
 ENGINES_OWN_OPTION = "reduce"
@@ -105,12 +125,14 @@ class Abilities(msgspec.Struct, frozen=True):
     """What a convergence type says of itself, in attributes of the same names; it needs none.
 
     ``options_type``: which options it takes; ``merges_early``: it merges streams before all are
-    there; ``takes_checkpoints``: it asks for checkpoints of streams that run.
+    there; ``takes_checkpoints``: it asks for checkpoints of streams that run; ``adopts_one``: it
+    merges one of them, whom it chooses or asks a person for.
     """
 
     options_type: Any = None
     merges_early: bool = False
     takes_checkpoints: bool = False
+    adopts_one: bool = False
 
 
 def abilities_of(strategy: object) -> Abilities:
@@ -119,6 +141,7 @@ def abilities_of(strategy: object) -> Abilities:
         getattr(strategy, "options_type", None),
         bool(getattr(strategy, "merges_early", False)),
         bool(getattr(strategy, "takes_checkpoints", False)),
+        bool(getattr(strategy, "adopts_one", False)),
     )
 
 
@@ -127,7 +150,10 @@ class ConvergenceType(Protocol):
 
     A type that merges streams before all are there says so by ``merges_early = True``: streams may
     then depend on others of the same point. One that asks for checkpoints says so by
-    ``takes_checkpoints = True``: only then is ``running`` filled in.
+    ``takes_checkpoints = True``: only then is ``running`` filled in. One that merges one stream,
+    and has the others kept, says so by ``adopts_one = True``: only it may ask a person, each
+    stream's work is then checked alone before it is asked, and nobody's failure fails the run as
+    long as somebody is adopted.
     """
 
     @property

@@ -5,9 +5,11 @@ They are as plain as can be, and work with every plugin switched off.
 
 from __future__ import annotations
 
+from anabranch.core.strategies.assigning import Assigning, Assignment
 from anabranch.core.strategies.balancing import Placement, Placing, QueuedStream
 from anabranch.core.strategies.convergence import (
     Abandon,
+    AskForOne,
     Converge,
     PointDecision,
     PointView,
@@ -22,7 +24,7 @@ PAUSE_SECONDS = 1.0
 
 
 class WaitForAll:
-    """Merges once everybody has arrived or can come no more."""
+    """Merges once everybody has arrived or can come no more; asks a person where one counts."""
 
     name = "core.wait-for-all"
 
@@ -30,8 +32,12 @@ class WaitForAll:
         """Return what the point does next."""
         if view.outstanding:
             return WaitForMore(f"waiting for {view.outstanding} more")
-        if not view.arrived:
+        if not view.adoptable:
             return Abandon("no stream brought a result")
+        if view.adopts_one and view.adopted is None:
+            return AskForOne(view.adoptable, "which one is adopted?")
+        if view.adopted is not None:
+            return Converge((view.adopted,), f"{view.adopted} is adopted")
         return Converge(tuple(view.arrived), f"{len(view.arrived)} of {view.expected} arrived")
 
 
@@ -47,6 +53,10 @@ class InPlanOrder:
     def place(self, view: Placing, now: float) -> tuple[Placement, ...]:
         """Return the head of the queue for the lowest slots: whatever fits."""
         return in_order(view, "the first that may start, by the engine's own order")
+
+    def assign(self, view: Assigning, now: float) -> tuple[Assignment, ...]:
+        """Return nobody: all wait in the common queue."""
+        return ()
 
 
 class RetryAtOnce:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core.strategies import answers, fallbacks
+from anabranch.core.strategies.assigning import Assigning, Assignment, Assigns, Steal
 from anabranch.core.strategies.balancing import (
     LoadBalancer,
     Placement,
@@ -23,6 +24,7 @@ from anabranch.core.strategies.balancing import (
 )
 from anabranch.core.strategies.convergence import (
     Abandon,
+    AskForOne,
     Checkpoint,
     Converge,
     ConvergenceType,
@@ -115,7 +117,7 @@ KINDS = (
                 method="next_step",
                 interface=ConvergenceType,
                 view=PointView,
-                decisions=(WaitForMore, Converge, Checkpoint, Abandon),
+                decisions=(WaitForMore, Converge, Checkpoint, AskForOne, Abandon),
                 checked=answers.point_decision,
             ),
         ),
@@ -141,6 +143,13 @@ KINDS = (
                 view=Placing,
                 decisions=(Placement,),
                 checked=answers.placements,
+            ),
+            Question(
+                method="assign",
+                interface=Assigns,
+                view=Assigning,
+                decisions=(Assignment, Steal),
+                checked=answers.assignments,
             ),
         ),
         instead=fallbacks.BALANCER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
+from anabranch.core.strategies.assigning import assigning
 from anabranch.core.strategies.balancing import (
     FreeSlot,
     LoadBalancer,
@@ -74,7 +75,9 @@ def ranking(balancer: LoadBalancer) -> Ranks:
 
 def placing(balancer: LoadBalancer) -> Places | None:
     """Return a load balancer as one that places, None if it only ranks."""
-    return cast(Places, balancer) if callable(getattr(balancer, "place", None)) else None
+    if callable(getattr(balancer, "place", None)):
+        return cast(Places, balancer)
+    return OWN_QUEUE_FIRST if assigning(balancer) else None
 
 
 class ByUrgency:
@@ -88,3 +91,29 @@ class ByUrgency:
 
 
 BY_URGENCY = ByUrgency()
+
+
+class OwnQueueFirst:
+    """Places for balancers that have slots own queues, and do not place themselves."""
+
+    name = "core.own-queue-first"
+
+    def place(self, view: Placing, now: float) -> tuple[Placement, ...]:
+        """Return the head of each slot's own queue, else of the common one."""
+        room, placed = Room(view.free), list[Placement]()
+        common = [stream for stream in view.queue if not stream.own_slot]
+        for slot in view.slots:
+            own = (stream for stream in view.queue if stream.own_slot == slot.number)
+            found = next((s for s in (*own, *common) if room.take(s.resources)), None)
+            if found is None:
+                continue
+            if found.own_slot:
+                reason = "the first in the slot's own queue"
+            else:
+                common.remove(found)
+                reason = "the first in the common queue"
+            placed.append(Placement(found.stream, slot.number, reason))
+        return tuple(placed)
+
+
+OWN_QUEUE_FIRST = OwnQueueFirst()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from anabranch.core.strategies.convergence import (
     Abandon,
+    AskForOne,
     Checkpoint,
     Converge,
     PointDecision,
@@ -78,10 +79,13 @@ def it_waits_for_somebody(view: PointView, decision: PointDecision) -> str:
 
 
 def it_gives_up_nobodys_work(view: PointView, decision: PointDecision) -> str:
-    """It abandons a point only if nobody has arrived, is merged, or may still come."""
+    """It abandons a point only if nobody has arrived, is merged, or may still come.
+
+    Who does not pass the check of a point that adopts one alone has brought nothing to adopt.
+    """
     if not isinstance(decision, Abandon):
         return ""
-    here = {*view.arrived, *view.merged}
+    here = {*view.adoptable, *view.merged}
     if here:
         return f"it abandons the point though {min(here)} has brought a result"
     return "it abandons the point though somebody may still come" if view.outstanding else ""
@@ -96,6 +100,40 @@ def it_looks_again_at_a_time(view: PointView, decision: PointDecision) -> str:
     return "" if is_number and math.isfinite(again) else f"it looks again at {again!r}, no time"
 
 
+def one_is_adopted(view: PointView, decision: PointDecision) -> str:
+    """It merges one alone if its type adopts one: whom a person chose, and who passes the check."""
+    if not view.adopts_one or not isinstance(decision, Converge):
+        return ""
+    if len(decision.streams) != 1 or not decision.is_final:
+        return "it adopts one, and merges others too"
+    (chosen,) = decision.streams
+    if view.outstanding:
+        return f"it adopts {chosen!r} though somebody may still come"
+    if view.adopted not in (None, chosen):
+        return f"it adopts {chosen!r}, and a person has chosen {view.adopted!r}"
+    return "" if chosen in view.adoptable else f"it adopts {chosen!r}, which fails the check"
+
+
+def it_asks_about_who_can_be_adopted(view: PointView, decision: PointDecision) -> str:
+    """It asks a person only for one to adopt, of those who can be, once, and when all are there."""
+    if not isinstance(decision, AskForOne):
+        return ""
+    if not view.adopts_one:
+        return "it asks for one to adopt, and its type adopts nobody"
+    if not isinstance(decision.streams, tuple):
+        return f"the streams to choose from are a {type(decision.streams).__name__}, not a tuple"
+    if view.outstanding:
+        return "it asks though somebody may still come"
+    if view.adopted is not None:
+        return f"it asks though a person has chosen {view.adopted!r}"
+    strangers = [stream for stream in decision.streams if stream not in view.adoptable]
+    if strangers:
+        return f"it offers {strangers[0]!r}, which cannot be adopted"
+    if len(set(decision.streams)) != len(decision.streams):
+        return "it offers a stream twice"
+    return "" if decision.streams else "it offers nobody"
+
+
 POINT_LAWS: tuple[PointLaw, ...] = (
     it_merges_only_who_arrived,
     a_part_is_a_step_forward,
@@ -103,6 +141,8 @@ POINT_LAWS: tuple[PointLaw, ...] = (
     it_waits_for_somebody,
     it_gives_up_nobodys_work,
     it_looks_again_at_a_time,
+    one_is_adopted,
+    it_asks_about_who_can_be_adopted,
 )
 
 

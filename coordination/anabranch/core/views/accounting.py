@@ -17,6 +17,9 @@ from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.graph import critical_path, estimated_seconds, lower_bound_seconds
 from anabranch.core.plans.plan import Plan
 from anabranch.core.views.coordination import coordination_failures
+from anabranch.core.views.copies import speculation
+from anabranch.core.views.fusion import saved_seconds
+from anabranch.core.views.learning import gain_of_learning, predictions
 from anabranch.core.views.memory import overruns
 from anabranch.core.views.projections import status as status_of
 from anabranch.core.views.projections import stream_counts, wall_time
@@ -33,6 +36,16 @@ def worked_seconds(stream: Stream, now: float) -> float:
     runs = stream.phase in (Phase.RUNNING, Phase.STOPPING) and stream.started_at is not None
     current = max(0.0, now - stream.started_at) if runs and stream.started_at is not None else 0.0
     return stream.spent.working + current
+
+
+def setup_seconds(state: State, now: float) -> float:
+    """Return the seconds that setups of workspaces have run: the project's own work, as well."""
+    under_way = (
+        now - s.setup.began_at
+        for s in state.streams.values()
+        if s.phase is Phase.SETTING_UP and s.setup.began_at is not None and s.setup.seconds is None
+    )
+    return sum(s.spent.setting_up for s in state.streams.values()) + sum(under_way)
 
 
 def processor_seconds(state: State) -> float:
@@ -55,7 +68,7 @@ def overhead_seconds(state: State) -> dict[str, float]:
 
 
 def overhead_share(by_category: Mapping[str, float], work: float) -> float:
-    """Return overhead as a share (0..1) of all seconds spent."""
+    """Return overhead as a share (0..1) of all seconds spent, ``work`` and setups among them."""
     total = sum(by_category.values())
     return total / (total + work) if total + work > 0 else 0.0
 
@@ -98,8 +111,12 @@ def figures(state: State, now: float) -> Figures:
 
 
 def durations_of(state: State, now: float) -> dict[StreamId, float]:
-    """Return how long the processes of each stream that has begun have run."""
-    begun = (s for s in state.streams.values() if s.first_started_at is not None)
+    """Return how long the processes of each job that has begun have run.
+
+    A service takes as long as it is needed, so it says nothing about how long a plan takes.
+    """
+    jobs = (state.streams[name] for name in state.topology.jobs)
+    begun = (s for s in jobs if s.first_started_at is not None)
     return {stream.id: worked_seconds(stream, now) for stream in begun}
 
 
@@ -117,15 +134,17 @@ def report(
     streams = list(state.streams.values())
     known, durations, slots = figures(state, now), durations_of(state, now), state.widest
     by_category = {**overhead_seconds(state), **engine_overhead}
-    share = overhead_share(by_category, known.work_seconds)
+    set_up = setup_seconds(state, now)
+    share = overhead_share(by_category, known.work_seconds + set_up)
     return {
         **status_of(state, True, round(share, 6)),
         "counts": stream_counts(state),
         "wall_seconds": _rounded(known.wall_seconds),
         "work_seconds": _rounded(known.work_seconds),
+        "setup_seconds": _rounded(set_up),
         "speedup": known.speedup,
         "predicted_seconds": _rounded(estimated_seconds(state.plan, slots)),
-        "estimates": estimate_errors(state.plan, samples_of(state)),
+        "estimates": _estimates(state, durations),
         "lower_bound_seconds": _rounded(known.bound_seconds),
         "efficiency": known.efficiency,
         "utilisation": known.utilisation,
@@ -144,10 +163,25 @@ def report(
         },
         "seconds": {stream: _rounded(seconds) for stream, seconds in durations.items()},
         "commands": {stream: state.stream_plan(stream).command_text for stream in durations},
+        "fusion_saved_seconds": _rounded(saved_seconds(state)),
         "recoveries": recoveries(records),
         "overruns": overruns(state),
+        "speculation": speculation(state),
+        "stealing": msgspec.to_builtins(state.queues.tally),
         "partial": [ref for s in streams for ref in s.partial],
         "rescue": [ref for s in streams for ref in s.rescue],
+    }
+
+
+def _estimates(state: State, durations: Mapping[StreamId, float]) -> dict[str, Any]:
+    """Return how right the estimates were, and what they brought."""
+    samples, gain = samples_of(state), gain_of_learning(state, durations)
+    return {
+        **estimate_errors(state.plan, samples),
+        "gain_seconds": gain.seconds,
+        "gain_share": gain.share,
+        "gain_reason": gain.reason,
+        "streams": predictions(state.plan, samples),
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch.core import events as ev
-from anabranch.core.ids import Seq, StreamId
+from anabranch.core.ids import Attempt, Seq, StreamId
 
 GRAIN_SECONDS = 0.05
 """Clocks read one after the other may differ by so much."""
@@ -26,7 +26,7 @@ class OrderCheck:
         self._named: list[str] = []
         self._last: tuple[Seq, float] = (0, 0.0)
         self._not_before: dict[StreamId, float] = {}
-        self._since: dict[StreamId, float] = {}
+        self._since: dict[tuple[StreamId, Attempt], float] = {}
         self._windows = self._late = 0
         self._closed: dict[int, int] = {}
         self._sent: tuple[int, int, StreamId] | None = None
@@ -56,16 +56,18 @@ class OrderCheck:
                 due = self._not_before.get(stream, 0.0)
                 if record.at < due - GRAIN_SECONDS:
                     self._note(record, f"{stream} was let in {due - record.at:.3f} s too early")
-                self._since[stream] = record.at
-            case ev.StreamStarted() | ev.StreamExited():
+                self._since[stream, event.attempt] = record.at
+            case ev.StreamCopied():
+                self._since[stream, event.attempt] = record.at
+            case ev.SetupStarted() | ev.SetupFinished() | ev.StreamStarted() | ev.StreamExited():
                 if event.happened_at > record.at + GRAIN_SECONDS:
                     ahead = event.happened_at - record.at
                     self._note(record, f"tells of {stream} what happens {ahead:.3f} s later")
-                since = self._since.get(stream, 0.0)
+                since = self._since.get((stream, event.attempt), 0.0)
                 if event.happened_at < since - GRAIN_SECONDS:
                     back = since - event.happened_at
                     self._note(record, f"{stream} goes back by {back:.3f} s")
-                self._since[stream] = max(since, event.happened_at)
+                self._since[stream, event.attempt] = max(since, event.happened_at)
 
     def _take_of_window(self, record: ev.Recorded, event: ev.Event) -> None:
         match event:

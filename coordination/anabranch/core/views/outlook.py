@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from anabranch.core.deciding.streams import windows
-from anabranch.core.deciding.streams.ranking import queued_view, ready_since
+from anabranch.core.deciding.streams.ranking import queued_view
 from anabranch.core.ids import StreamId
+from anabranch.core.model.at_work import active_streams, elapsed_of
 from anabranch.core.model.lifecycle import ACTIVE, Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.forecast import Expected, Forecast, Standing, forecast
@@ -21,13 +22,50 @@ ALL_BUT_OVER = frozenset({Phase.CAPTURING})
 NOT_BEGUN = frozenset({Phase.WAITING, Phase.QUEUED, Phase.RETRYING})
 
 
+class Rest(msgspec.Struct, frozen=True):
+    """How many seconds a run is expected to go on, and whether a guess decides that."""
+
+    seconds: float
+    is_guessed: bool
+
+
+def rest_of(state: State, now: float) -> Rest | None:
+    """Return how long a run is expected to go on; None if it has ended, or nobody can tell."""
+    found = outlook(state, now)
+    if found is None or not is_foreseeable(state, found, now):
+        return None
+    bases = {state.stream_plan(name).estimate_basis for name in found.critical}
+    return Rest(max(0.0, found.end - now), "guessed" in bases)
+
+
 def outlook(state: State, now: float) -> Forecast | None:
-    """Return the forecast of a run at a moment of its clock; None of one that has ended."""
-    if state.has_ended:
+    """Return the forecast of a run at a moment of its clock.
+
+    Of one that has ended, or is told to stop, nothing is expected: None.
+    """
+    if state.has_ended or state.stop_reason:
         return None
     standings = {name: _standing(state, stream, now) for name, stream in state.streams.items()}
     topology = state.topology
     return forecast(topology.network, state.plan, standings, state.max_parallel, now)
+
+
+def is_foreseeable(state: State, found: Forecast, now: float) -> bool:
+    """Return whether there is anything to tell the end by.
+
+    An open run whose streams are over ends when somebody says so. Nobody knows when a stream ends
+    that talks to a person, or that decides and takes longer than was guessed, unless it was seen to
+    run before.
+    """
+    if state.plan.is_open and all(stream.has_ended for stream in state.streams.values()):
+        return False
+    for stream in active_streams(state):
+        plan = state.stream_plan(stream.id)
+        if plan.estimate_basis == "guessed" and stream.phase is Phase.RUNNING:
+            is_late = elapsed_of(stream, now) >= plan.estimate_seconds
+            if plan.tty or (is_late and stream.id in found.critical):
+                return False
+    return True
 
 
 def guessed_streams(state: State) -> int:
@@ -55,9 +93,7 @@ def urgency(state: State, name: StreamId, now: float) -> Urgency | None:
     stream = state.streams[name]
     if stream.phase is not Phase.QUEUED:
         return None
-    return urgency_of(
-        queued_view(state, stream, stream.attempt, ready_since(stream, stream.since)), now
-    )
+    return urgency_of(queued_view(state, stream, stream.attempt, stream.since), now)
 
 
 def place_in_queue(state: State, name: StreamId) -> int:
@@ -68,10 +104,11 @@ def place_in_queue(state: State, name: StreamId) -> int:
 def with_outlook(report: dict[str, Any], state: State, now: float) -> dict[str, Any]:
     """Return what ``status --json`` tells, and how the rest is expected to go."""
     found = outlook(state, now)
+    is_told = found is not None and is_foreseeable(state, found, now)
     return {
         **report,
-        "expected_end": wall_time(state, found.end) if found is not None else None,
-        "expected_rest_seconds": round(found.end - now, 1) if found is not None else None,
+        "expected_end": wall_time(state, found.end) if found and is_told else None,
+        "expected_rest_seconds": round(found.end - now, 1) if found and is_told else None,
         "critical_path": list(found.critical) if found is not None else [],
         "guessed": guessed_streams(state),
         "streams": with_expectations(report["streams"], state, found, now),
@@ -106,12 +143,15 @@ def _with_expectation(
 def _expectation(state: State, name: StreamId, found: Expected | None) -> dict[str, Any] | None:
     if found is None:
         return None
+    plan = state.stream_plan(name)
     return {
         "start": wall_time(state, found.start),
         "end": wall_time(state, found.end),
         "slack_seconds": round(found.slack, 1),
         "is_critical": found.is_critical,
-        "basis": state.stream_plan(name).estimate_basis,
+        "basis": plan.estimate_basis,
+        "p50_seconds": plan.usual_seconds,
+        "p95_seconds": plan.long_seconds,
     }
 
 

@@ -87,7 +87,7 @@ def _met_at(
 ) -> float:
     """Return when a stream met a dependency, or is expected to."""
     known, plan = state.streams[other], expected.get(other)
-    if dependency.condition == "started":
+    if not dependency.waits_for_end:
         if known.first_started_at is not None:
             return known.first_started_at
         return plan.start if plan is not None else known.since

@@ -13,15 +13,27 @@ from anabranch.core.deciding.points.convergence import participants
 from anabranch.core.deciding.points.endings import left_out
 from anabranch.core.deciding.waiting.reasons import waits_of
 from anabranch.core.deciding.waiting.wording import as_json, reason_for, waiting_for
-from anabranch.core.folds.resolutions import resolution_of
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.json_values import value_of
 from anabranch.core.model.joined import JoinedStream
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Liveness, Point, PointPhase, RunPhase, State, Stream
+from anabranch.core.views.attention import (
+    Signs,
+    attention_of,
+    attention_status,
+    signs_of,
+)
+from anabranch.core.views.conflicts import decisions_of, resolution_of, why_not_reopened
+from anabranch.core.views.copies import copy_status
 from anabranch.core.views.dead_letters import dead_letter_status
+from anabranch.core.views.fusion import fusion_status
+from anabranch.core.views.included import included_status
 from anabranch.core.views.plugin_faults import plugin_status
-from anabranch.core.wording import utc
+from anabranch.core.views.queues import queue_status
+from anabranch.core.views.reviews import review_status, reviews_awaited_at
+from anabranch.core.views.services import service_status
+from anabranch.core.wording import length, utc
 
 SCHEMA = 1
 
@@ -66,6 +78,10 @@ def evidence_for(stream: Stream) -> str:
         facts.append(f"attempt {stream.attempt}")
     if stream.is_active and stream.slot and not stream.is_captured_again:
         facts.append(f"slot {stream.slot}")
+    if stream.is_active and stream.goes_on_from:
+        facts.append(f"goes on from {stream.goes_on_from}")
+    if stream.setup.began_at is not None and not stream.has_ended:
+        facts.append(_setup_in_words(stream))
     if stream.phase is Phase.RUNNING and stream.pid:
         facts.append(f"pid {stream.pid}")
     exit_ = stream.exit
@@ -75,6 +91,25 @@ def evidence_for(stream: Stream) -> str:
         facts.append(f"commit {stream.result.commit[:10]}")
     facts += [f"kept {ref}" for ref in stream.partial]
     return ", ".join(facts) or "not started"
+
+
+def _setup_in_words(stream: Stream) -> str:
+    if stream.setup.seconds is None:
+        return "its setup runs"
+    return stream.setup.failure or f"set up in {length(stream.setup.seconds, 1)}"
+
+
+def setup_status(state: State, stream: Stream) -> dict[str, Any] | None:
+    """Return how the setup of a stream's newest attempt went; None if it had none."""
+    known = stream.setup
+    if known.began_at is None:
+        return None
+    return {
+        "since": wall_time(state, known.began_at),
+        "seconds": known.seconds,
+        "exit_code": known.exit_code,
+        "failure": known.failure or None,
+    }
 
 
 def exit_code_of(stream: Stream) -> int | None:
@@ -95,7 +130,9 @@ def files_changed_by(stream: Stream, live: int | None = None) -> int | None:
     return None if stream.has_ended else live
 
 
-def stream_status(state: State, stream: Stream, live: int | None = None) -> dict[str, Any]:
+def stream_status(
+    state: State, stream: Stream, live: int | None = None, signs: Signs | None = None
+) -> dict[str, Any]:
     """Return one stream as ``status --json`` tells it; ``live`` counts what it has changed."""
     return {
         "stream": stream.id,
@@ -114,13 +151,21 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "ended": wall_time(state, stream.ended_at) if stream.has_ended else None,
         "files_changed": files_changed_by(stream, live),
         "workspace": stream.workspace.path if stream.workspace else None,
+        "ports": dict(stream.ports) if stream.is_active else {},
+        "service": service_status(state, stream, lambda at: wall_time(state, at)),
         "log": stream.log,
         "commit": stream.result.commit if stream.result else None,
         "partial": list(stream.partial),
         "rescue": list(stream.rescue),
         "warnings": list(stream.warnings),
+        "attention": attention_status(state, attention_of(state, stream.id, signs)),
         "waits_for": waits_as_json(state, stream.id),
         "slot": lease_status(state, stream),
+        "goes_on_from": stream.goes_on_from or None,
+        "copy": copy_status(state, stream),
+        "queue": queue_status(state, stream.id),
+        "setup": setup_status(state, stream),
+        "review": review_status(state, stream, lambda at: wall_time(state, at)),
     }
 
 
@@ -191,13 +236,18 @@ def joined_status(state: State, joined: JoinedStream) -> dict[str, Any]:
         "ended": wall_time(state, joined.ended_at),
         "files_changed": None,
         "workspace": None,
+        "ports": {},
         "log": None,
         "partial": [],
         "rescue": [],
         "warnings": [],
         "capabilities": list(joined.capabilities),
+        "attention": attention_status(state, attention_of(state, joined.id)),
         "waits_for": waits_as_json(state, joined.id),
         "slot": None,
+        "goes_on_from": None,
+        "queue": None,
+        "review": None,
     }
 
 
@@ -213,19 +263,24 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
     """Return one convergence point as ``status --json`` tells it."""
     expected = participants(state, point.id)
     gone = {*point.arrived, *point.departed}
+    missing = [s for s in expected if s not in gone] if not point.is_settled else []
+    reviews = reviews_awaited_at(state, point, missing)
     quarantined = [s for s in expected if _is_quarantined_at(state, point.id, state.streams[s])]
     return {
         "point": point.id,
         "type": state.point_plan(point.id).type,
         "state": _POINT_STATES.get(point.phase, point.phase.value),
-        "reason": point.reason,
+        "reason": f"waits for review of {', '.join(reviews)}" if reviews else point.reason,
         "arrived": list(point.arrived),
-        "waiting_for": [s for s in expected if s not in gone] if not point.is_settled else [],
+        "waiting_for": missing,
+        "reviews": reviews,
         "merged": list(point.merged),
         "quarantined": quarantined,
         "left_out": [{"stream": s, "reason": why} for s, why in left_out(state, point).items()],
         "warnings": list(point.warnings),
         "verify": state.point_plan(point.id).verify or None,
+        "adopted": point.adoption.adopted,
+        "asks_to_adopt": list(point.adoption.asked),
         "guilty": [list(streams) for streams in point.guilty],
         "conflicts": [
             {"paths": [p.path for p in c.paths], "streams": list(c.streams)}
@@ -258,6 +313,22 @@ def conflict_status(state: State, point: PointId, conflict: ev.Conflict) -> dict
             for p in conflict.paths
         ],
     }
+
+
+def decisions_status(state: State) -> list[dict[str, Any]]:
+    """Return what was decided about conflicts and holds, the newest first."""
+    return [
+        {
+            "path": made.resolution.path,
+            "choice": made.resolution.choice,
+            "by": made.by,
+            "at": wall_time(state, made.at),
+            "point": made.point,
+            "streams": list(made.streams),
+            "stays": None if (why := why_not_reopened(state, made)) is None else why.reason,
+        }
+        for made in decisions_of(state)
+    ]
 
 
 def foreseen_status(state: State) -> list[dict[str, Any]]:
@@ -302,13 +373,14 @@ def status(
 
     ``silent_since`` is the time of day, in seconds since 1970, since which its host gives no sign.
     """
-    final = state.points[FINAL_POINT]
+    final, signs = state.points[FINAL_POINT], signs_of(state)
     has_result = final.commit is not None and any(s.result for s in state.streams.values())
     return {
         "schema": SCHEMA,
         "run": state.run,
         "plan": state.plan.name,
         "state": run_state(state, is_hosted),
+        "is_open": state.plan.is_open,
         "host_silent_since": utc(silent_since) if silent_since else None,
         "reason": state.reason,
         "hint": state.hint,
@@ -318,8 +390,9 @@ def status(
         "approved": state.approval.is_done,
         "approval": state.approval.message,
         "warnings": list(state.warnings),
+        "included": included_status(state),
         "streams": [
-            *(stream_status(state, state.streams[p.id]) for p in state.plan.streams),
+            *(stream_status(state, state.streams[p.id], signs=signs) for p in state.plan.streams),
             *(joined_status(state, joined) for joined in joined_streams(state)),
         ],
         "convergence": [point_status(state, p) for p in in_plan_order(state)],
@@ -327,6 +400,7 @@ def status(
         "dead_letters": dead_letter_status(state),
         "breakers": [row for row in breaker_status(state) if row["state"] != "closed"],
         "plugins": plugin_status(state),
+        "fusion": fusion_status(state),
         "overhead_share": overhead_share,
     }
 

@@ -11,6 +11,7 @@ from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.estimates import Sample
 from anabranch.core.plans.plan import Plan, Work
 
+SUCCESSFUL = (Phase.SUCCEEDED, Phase.PASSED_OVER)
 LEAST_SECONDS = 0.001
 """Shorter durations are all the same."""
 
@@ -26,7 +27,10 @@ def samples_of(state: State) -> dict[Work, Sample]:
             state, stream
         )
         for stream in state.streams.values()
-        if stream.phase is Phase.SUCCEEDED and not stream.restored and stream.worked.seconds > 0
+        if stream.phase in SUCCESSFUL
+        and not state.stream_plan(stream.id).is_service
+        and not stream.restored
+        and stream.worked.seconds > 0
     }
 
 

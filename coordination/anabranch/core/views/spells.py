@@ -37,7 +37,7 @@ class Spell(msgspec.Struct, frozen=True, gc=False):
     is_good: bool | None = None
 
 
-_PHASES: Mapping[type[ev.Event], tuple[Sort, str]] = {
+PHASES: Mapping[type[ev.Event], tuple[Sort, str]] = {
     ev.StreamRegistered: ("wait", "dependency"),
     ev.StreamRequeued: ("wait", "dependency"),
     ev.StreamBlocked: ("wait", "operator"),
@@ -45,6 +45,7 @@ _PHASES: Mapping[type[ev.Event], tuple[Sort, str]] = {
     ev.StreamQueued: ("wait", "queue"),
     ev.StreamAdmitted: ("work", "workspace"),
     ev.WorkspacePrepared: ("work", "process"),
+    ev.SetupStarted: ("work", "setup"),
     ev.StreamStarted: ("ran", "attempt"),
     ev.StreamExited: ("work", "result"),
     ev.StreamLost: ("work", "result"),
@@ -53,8 +54,10 @@ _PHASES: Mapping[type[ev.Event], tuple[Sort, str]] = {
 """What a stream does from an event on, until the next one of these."""
 
 _ENDS = (
-    ev.StreamSucceeded | ev.StreamFailed | ev.StreamSkipped | ev.StreamStopped
-) | ev.StreamQuarantined
+    (ev.StreamSucceeded | ev.StreamFailed | ev.StreamSkipped | ev.StreamStopped)
+    | ev.StreamQuarantined
+    | ev.StreamPassedOver
+)
 
 
 class Spells:
@@ -72,6 +75,7 @@ class Spells:
         self._phase: dict[StreamId, Spell] = {}
         self._beside: dict[StreamId, dict[object, Spell]] = {}
         self._merged: dict[PointId, set[StreamId]] = {}
+        self._copies: dict[StreamId, Attempt] = {}
 
     def of(self, stream: StreamId) -> list[Spell]:
         """Return the spells of a stream; those that lie within others come after them."""
@@ -88,7 +92,7 @@ class Spells:
         self.seq = record.seq
         event, at = record.event, record.at
         taken = _TAKERS.get(type(event))
-        if isinstance(event, ev.StreamEvent):
+        if isinstance(event, ev.StreamEvent) and not self._is_of_copy(event, at):
             self._follow(event, at)
         if taken is not None:
             taken(self, record, event)
@@ -96,7 +100,7 @@ class Spells:
     # --- one after the other ---------------------------------------------------------------------
 
     def _follow(self, event: ev.StreamEvent, at: float) -> None:
-        entered = _PHASES.get(type(event))
+        entered = PHASES.get(type(event))
         if entered is None and not isinstance(event, _ENDS):
             return
         stream = event.stream
@@ -109,9 +113,10 @@ class Spells:
             self._keep(stream, Spell("wait", "time", at, event.not_before))
             self._phase[stream] = Spell("wait", "queue", event.not_before)
         if isinstance(event, _ENDS):
-            self._judge(stream, isinstance(event, ev.StreamSucceeded))
+            attempt = getattr(event, "attempt", None)
+            self._judge(stream, isinstance(event, ev.StreamSucceeded), attempt)
         elif isinstance(event, ev.RetryScheduled):
-            self._judge(stream, False)
+            self._judge(stream, False, event.attempt)
 
     def _leave(self, stream: StreamId, at: float, event: ev.StreamEvent) -> None:
         for key, spell in [*self._beside.get(stream, {}).items()]:
@@ -122,11 +127,11 @@ class Spells:
             self._keep(stream, msgspec.structs.replace(before, end=at))
         self._touch(stream)
 
-    def _judge(self, stream: StreamId, is_good: bool) -> None:
-        """Note how the newest attempt ended, now that it is known."""
+    def _judge(self, stream: StreamId, is_good: bool, attempt: Attempt | None) -> None:
+        """Note how an attempt ended, now that it is known; None is the newest."""
         kept = self._over.get(stream, ())
         for index in range(len(kept) - 1, -1, -1):
-            if kept[index].sort == "ran":
+            if kept[index].sort == "ran" and attempt in (None, kept[index].attempt):
                 if kept[index].is_good is None:
                     judged = msgspec.structs.replace(kept[index], is_good=is_good)
                     self._over[stream][index] = judged
@@ -159,6 +164,11 @@ class Spells:
         spell = Spell("wait", "resource", record.at, name=", ".join(sorted(event.amounts)))
         self.begin_beside(event.stream, record.seq, spell)
 
+    def _asked(self, record: ev.Recorded, event: ev.QuestionAsked) -> None:
+        if event.waits:
+            spell = Spell("wait", "operator", record.at, name="an answer")
+            self.begin_beside(event.stream, record.seq, spell)
+
     def _ticket_served(self, record: ev.Recorded, event: _Served) -> None:
         self._end_beside(event.stream, event.ticket, record.at)
 
@@ -180,6 +190,46 @@ class Spells:
 
     def _let_go(self, record: ev.Recorded, event: ev.StreamLetGo) -> None:
         self._end_beside(event.stream, "disk", record.at)
+
+    # --- copies ----------------------------------------------------------------------------------
+
+    def _is_of_copy(self, event: ev.StreamEvent, at: float) -> bool:
+        """Follow an event of the attempt beside a stream's own; false if it is of none."""
+        stream, copy = event.stream, self._copies.get(event.stream)
+        match event:
+            case ev.StreamCopied(attempt=attempt):
+                self._copies[stream] = attempt
+                return True
+            case ev.CommitGranted(attempt=attempt, over=over) if attempt == copy:
+                self._change_places(stream, at, over, "result")
+                return True
+            case ev.CopyTookOver(attempt=attempt, of=of) if attempt == copy:
+                self._change_places(stream, at, of, "workspace")
+                return True
+        if copy is None or getattr(event, "attempt", None) != copy:
+            return False
+        match event:
+            case ev.StreamStarted():
+                self.begin_beside(stream, "copy", Spell("ran", "attempt", at, attempt=copy))
+            case ev.StreamExited() | ev.StreamLost():
+                self._end_beside(stream, "copy", at)
+            case ev.CopyEnded():
+                self._end_beside(stream, "copy", at)
+                self._judge(stream, False, copy)
+                del self._copies[stream]
+        return True
+
+    def _change_places(self, stream: StreamId, at: float, other: Attempt, does: str) -> None:
+        """Let the attempt beside be the stream's own; it ``does`` that if it does not run."""
+        own = self._phase.pop(stream, None)
+        copy = self._beside.get(stream, {}).pop("copy", None)
+        if own is not None and own.sort == "ran":
+            self.begin_beside(stream, "copy", own)
+        elif own is not None and own.begin < at:
+            self._keep(stream, msgspec.structs.replace(own, end=at))
+        self._phase[stream] = copy or Spell("work", does, at)
+        self._copies[stream] = other
+        self._touch(stream)
 
     # --- merging ---------------------------------------------------------------------------------
 
@@ -203,7 +253,11 @@ class Spells:
         density.note(event.began_at, event.seconds)
 
 
-_Served = ev.LockGranted | ev.LockWithdrawn | ev.ResourcesGranted | ev.ResourcesWithdrawn
+_Served = (
+    (ev.LockGranted | ev.LockWithdrawn | ev.ResourcesGranted | ev.ResourcesWithdrawn)
+    | ev.QuestionAnswered
+    | ev.QuestionWithdrawn
+)
 _GoesOn = ev.ArrivalReleased | ev.ArrivalWaitEnded | ev.ConvergenceWithdrawn
 _TAKERS: Mapping[type[ev.Event], Callable[[Spells, ev.Recorded, Any], None]] = {
     ev.LockQueued: Spells._lock_queued,
@@ -212,6 +266,9 @@ _TAKERS: Mapping[type[ev.Event], Callable[[Spells, ev.Recorded, Any], None]] = {
     ev.LockWithdrawn: Spells._ticket_served,
     ev.ResourcesGranted: Spells._ticket_served,
     ev.ResourcesWithdrawn: Spells._ticket_served,
+    ev.QuestionAsked: Spells._asked,
+    ev.QuestionAnswered: Spells._ticket_served,
+    ev.QuestionWithdrawn: Spells._ticket_served,
     ev.ConvergenceArrived: Spells._arrived,
     ev.ArrivalWaitBegan: Spells._waits_at_point,
     ev.ArrivalReleased: Spells._goes_on,

@@ -5,6 +5,6 @@ The query is the one that decisions go by; what is shown cannot differ from what
 
 from __future__ import annotations
 
-from anabranch.core.deciding.choosing import candidates
+from anabranch.core.deciding.choosing import candidates, why_not_chosen
 
-__all__ = ["candidates"]
+__all__ = ["candidates", "why_not_chosen"]

@@ -5,11 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from anabranch.core.deciding.width import IO_SOME, MEMORY_SOME, SWAPPED_IN_MB
+from anabranch.core.deciding.width import IO_SOME, LEAST_RETURN, MEMORY_SOME, SWAPPED_IN_MB
 from anabranch.core.model.state import State
 from anabranch.core.model.width import KEPT_CHANGES
+from anabranch.core.plans.contention import marginal
 
-__all__ = ["IO_SOME", "MEMORY_SOME", "SWAPPED_IN_MB", "WidthStep", "width_at", "width_steps"]
+__all__ = [
+    "IO_SOME",
+    "LEAST_RETURN",
+    "MEMORY_SOME",
+    "SWAPPED_IN_MB",
+    "WidthStep",
+    "brings",
+    "width_at",
+    "width_steps",
+]
+
+
+def brings(state: State) -> float | None:
+    """Return what one more stream at a time was learned to add, in those of one alone.
+
+    None if too little is known, or the width does not follow the machine.
+    """
+    slowdown = state.plan.slowdown
+    if slowdown is None or not state.plan.is_adaptive:
+        return None
+    return marginal(slowdown, state.max_parallel)
 
 
 class WidthStep(NamedTuple):

@@ -39,7 +39,14 @@ _log = logging.getLogger(__name__)
 LONGEST_PAUSE_SECONDS = 5.0
 """Whose calls would have to pause for longer than that is refused for so long."""
 
-STREAMS_ONLY = (calls.Heartbeat, calls.Arrive, calls.Checkpoint, calls.Leave)
+STREAMS_ONLY = (
+    calls.Heartbeat,
+    calls.Arrive,
+    calls.Checkpoint,
+    calls.Ask,
+    calls.Prompt,
+    calls.Leave,
+)
 OPERATOR_ONLY = (calls.Register, calls.Requeue)
 
 Reply = Callable[[Refusal | Answer | None], None]
@@ -285,6 +292,9 @@ class Endpoint:
             }
         facts["messages_waiting"] = reads.messages_waiting(state, exchange.caller)
         exchange.send(wire.encode(exchange.request.i, answer, **facts))
+        if exchange.request.kind is calls.Ask and answer.outcome == "done":
+            ticket = str(answer.facts["ticket"])
+            self._tell_engine(calls.Withdraw(exchange.caller, self._new_name(), ticket=ticket))
 
     def _tell_engine(self, call: Call) -> None:
         """Give the engine a call that nobody waits for."""
@@ -315,7 +325,12 @@ class Endpoint:
     def _resume(self, exchange: Exchange, ticket: str) -> None:
         """Go on with a wait by its ticket."""
         wait = self._tickets.find(exchange.caller, ticket)
-        if wait is None:
+        kept = reads.question_under(self._state(), exchange.caller, ticket)
+        if wait is None and kept is not None and is_waiting(kept[1]):
+            wait = self._tickets.add(exchange.caller, *kept)
+        if wait is None and kept is not None:
+            self._reply(exchange, kept[1])
+        elif wait is None:
             hint = "ask again with the same words"
             self._reply(exchange, refused(f"there is no ticket {ticket!r}", hint))
         else:

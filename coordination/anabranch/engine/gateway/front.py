@@ -13,6 +13,7 @@ from anabranch.core.calls import Call, Caller
 from anabranch.core.events import Recorded, StreamEvent
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inputs import Input
+from anabranch.core.model.at_work import active_attempts
 from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
 from anabranch.engine.gateway.addresses import socket_folder
@@ -63,10 +64,10 @@ class Gateway:
         self.endpoint.open()
         await self._socket.open()
         self._spools.open()
-        for stream in self._state().streams.values():
-            if stream.phase in LIVE:
+        for attempt in active_attempts(self._state()):
+            if attempt.phase in LIVE:
                 with machine_errors():
-                    self._listen_to(stream.id, stream.attempt)
+                    self._listen_to(attempt.id, attempt.attempt)
 
     async def close(self) -> None:
         """Close every transport; what waits in spools is found by the next host."""
@@ -96,9 +97,8 @@ class Gateway:
         self.endpoint.turned(records)
         state = self._state()
         for stream in {r.event.stream for r in records if isinstance(r.event, StreamEvent)}:
-            known = state.streams.get(stream)
-            if known is not None and known.phase not in LIVE:
-                self._forget(stream)
+            if stream in state.streams:
+                self._forget_all_but(stream, _living(state, stream))
 
     def environment(self, stream: StreamId, attempt: Attempt, path: str) -> dict[str, str]:
         """Return what an attempt has to know, and open the sockets and folders that are its own.
@@ -133,15 +133,16 @@ class Gateway:
         self._spools.add(owner, folder)
         return folder
 
-    def _forget(self, stream: StreamId) -> None:
-        self._notify.drop(stream)
-        self._spools.drop(stream)
-        self.endpoint.forget(stream)
+    def _forget_all_but(self, stream: StreamId, living: set[Attempt]) -> None:
+        self._notify.drop(stream, but=living)
+        self._spools.drop(stream, but=living)
+        if not living:
+            self.endpoint.forget(stream)
 
     def _spool_of(self, stream: StreamId, attempt: Attempt) -> SpoolFolder | None:
         """Return where an attempt's spool lies: never in the user's own folder."""
         state = self._state()
-        workspace = state.streams[stream].workspace
+        workspace = state.at_attempt(stream, attempt).workspace
         if workspace is None:
             return None
         if state.stream_plan(stream).workspace == "shared":
@@ -149,3 +150,10 @@ class Gateway:
                 self._folder.path, ("spools", self._folder.attempt_name(stream, attempt))
             )
         return in_workspace(Path(workspace.path))
+
+
+def _living(state: State, stream: StreamId) -> set[Attempt]:
+    """Return the attempts of a stream whose processes may be there."""
+    copy = state.copies.get(stream)
+    known = (state.streams[stream], *((copy.run,) if copy is not None else ()))
+    return {each.attempt for each in known if each.phase in LIVE}

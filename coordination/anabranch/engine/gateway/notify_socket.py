@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from hashlib import blake2b
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class NotifySockets:
     def __init__(self, folder: Path, heartbeat: Callable[[Caller, str | None], None]) -> None:
         self._folder = folder
         self._heartbeat = heartbeat
-        self._sockets: dict[StreamId, tuple[Caller, socket.socket]] = {}
+        self._sockets: dict[StreamId, dict[Attempt, socket.socket]] = {}
 
     def path(self, stream: StreamId, attempt: Attempt) -> Path:
         """Return the address of an attempt's socket."""
@@ -47,7 +47,7 @@ class NotifySockets:
 
     def add(self, owner: Caller) -> None:
         """Listen for an attempt. Raises OSError."""
-        self.drop(owner.stream)
+        self._close(owner.stream, owner.attempt)
         path = self.path(owner.stream, owner.attempt)
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -58,17 +58,22 @@ class NotifySockets:
         except OSError:
             listener.close()
             raise
-        self._sockets[owner.stream] = owner, listener
+        self._sockets.setdefault(owner.stream, {})[owner.attempt] = listener
         loop = asyncio.get_running_loop()
         loop.add_reader(listener, self._receive, owner, listener)
 
-    def drop(self, stream: StreamId) -> None:
-        """Listen no more for a stream."""
-        owner, listener = self._sockets.pop(stream, (None, None))
-        if owner is not None and listener is not None:
+    def drop(self, stream: StreamId, but: Container[Attempt] = ()) -> None:
+        """Listen no more for a stream's attempts, ``but`` for some."""
+        for attempt in list(self._sockets.get(stream, ())):
+            if attempt not in but:
+                self._close(stream, attempt)
+
+    def _close(self, stream: StreamId, attempt: Attempt) -> None:
+        listener = self._sockets.get(stream, {}).pop(attempt, None)
+        if listener is not None:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
-            self.path(owner.stream, owner.attempt).unlink(missing_ok=True)
+            self.path(stream, attempt).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Listen no more at all."""

@@ -9,6 +9,7 @@ import msgspec
 
 from anabranch.core.calls import Answer, Caller, Lock
 from anabranch.core.deciding.waiting.wording import reason_for
+from anabranch.core.folds.questions import answer_to
 from anabranch.core.globs import PatternRefused, normalised
 from anabranch.core.json_values import Json
 from anabranch.core.model.answers import refused
@@ -37,6 +38,16 @@ def messages_waiting(state: State, caller: Caller) -> int:
 def has_news(state: State, caller: Caller) -> bool:
     """Say whether a caller's inbox holds something that it has not read yet."""
     return messages.has_new_for(state, caller.stream)
+
+
+def question_under(state: State, caller: Caller, ticket: str) -> tuple[str, Answer] | None:
+    """Return under which request a caller asked the operator, and what it is told of that now.
+
+    Such a ticket is good as long as the question, or its answer, is there.
+    """
+    asked = (q for q in state.questions.get(caller.stream, ()) if q.attempt == caller.attempt)
+    found = next((q for q in asked if str(q.ticket) == ticket), None)
+    return (found.request, answer_to(found)) if found else None
 
 
 def who_is_in_the_way(state: State, call: Lock, now: float) -> dict[str, Json]:

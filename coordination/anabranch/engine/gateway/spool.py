@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Container
 from functools import partial
 
 from anabranch.core.calls import Caller
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import Attempt, StreamId
 from anabranch.engine.gateway import wire
 from anabranch.engine.gateway.endpoint import Endpoint, Exchange
 from anabranch.engine.gateway.spool_folder import SpoolFolder
@@ -123,7 +124,7 @@ class Spools:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._spools: dict[StreamId, Spool] = {}
+        self._spools: dict[Caller, Spool] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._in_use: list[Spool] = []
         self._all_at = 0.0
@@ -141,13 +142,12 @@ class Spools:
 
     def add(self, owner: Caller, folder: SpoolFolder) -> None:
         """Look at the folder of an attempt from now on."""
-        self._spools[owner.stream] = Spool(self._endpoint, owner, folder)
+        self._spools[owner] = Spool(self._endpoint, owner, folder)
 
-    def drop(self, stream: StreamId) -> None:
-        """Look no more at a stream's folder."""
-        spool = self._spools.pop(stream, None)
-        if spool is not None:
-            spool.close()
+    def drop(self, stream: StreamId, but: Container[Attempt] = ()) -> None:
+        """Look no more at the folders of a stream's attempts, ``but`` at those of some."""
+        for owner in [o for o in self._spools if o.stream == stream and o.attempt not in but]:
+            self._spools.pop(owner).close()
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
@@ -157,7 +157,7 @@ class Spools:
             self._all_at = now
             due = list(self._spools.values())
         else:
-            due = [spool for spool in self._in_use if self._spools.get(spool.stream) is spool]
+            due = [spool for spool in self._in_use if self._spools.get(spool.owner) is spool]
         for spool in due:
             _look_safely(spool, now)
         self._in_use = [spool for spool in due if spool.is_in_use(now)]

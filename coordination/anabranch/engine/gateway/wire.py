@@ -76,6 +76,8 @@ VERBS: dict[str, type[Call | Read]] = {
         calls.Withdraw,
         calls.Arrive,
         calls.Checkpoint,
+        calls.Ask,
+        calls.Prompt,
         calls.StateRestore,
         calls.Register,
         calls.Leave,

@@ -9,6 +9,7 @@ from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import AskPlan
+from anabranch.engine.attaching import terminal_record
 from anabranch.engine.bounded_command import run_bounded
 from anabranch.engine.interference import Interference
 from anabranch.engine.performers.launching import stream_environment
@@ -35,8 +36,12 @@ async def ask_stream(
     if way.signal:
         await processes.signal(effect.stream, effect.attempt, way.signal)
     elif way.line:
-        line = f"{way.line}\n".encode()
-        await processes.write_input(effect.stream, effect.attempt, line)
+        terminal = terminal_record(folder, effect.stream, effect.attempt)
+        if terminal is not None and terminal.half_typed:
+            outcome = "not asked: a person's half-typed line stands there"
+        else:
+            line = f"{way.line}\n".encode()
+            await processes.write_input(effect.stream, effect.attempt, line)
     elif way.command:
         with interference.at_work_in(effect.stream):
             outcome = await _run(folder, state, effect, way, environment)

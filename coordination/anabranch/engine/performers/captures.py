@@ -20,7 +20,7 @@ from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.handler_results import shared_results
-from anabranch.engine.log_reading import read_tail
+from anabranch.engine.masking import masked_tail
 from anabranch.engine.performers.going_on import handlers_folder, has_done_handlers, note_captured
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import utf8_text
@@ -47,7 +47,7 @@ class CaptureEffects:
         return kept
 
     def _capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
-        stream, run = state.streams[effect.stream], state.run
+        stream, run = state.at_attempt(effect.stream, effect.attempt), state.run
         plan = state.stream_plan(effect.stream)
         settled: tuple[str, ...] = ()
         at = stream.workspace
@@ -68,16 +68,17 @@ class CaptureEffects:
             message, tail = f"{effect.stream}: {plan.command_text}", ()
         text = "\n".join((message[:200], *(("", *tail) if tail else ())))
         try:
-            ws.require_unreplaced(workspace.path, workspace.identity)
+            ws.require_standing(workspace)
             in_workspace(workspace.path).remove()
             if plan.fan is not None and plan.fan.workspace == "each":
                 settled = self._settled(workspace)
-            result = ws.capture_result(
+            direct = ws.capture_directly(self._repo, workspace, text, ref)
+            result = direct or ws.capture_result(
                 self._repo, run, effect.stream, effect.attempt, workspace, text, ref
             )
         except ws.WorkspaceReplaced as error:
             return self._history_only(effect, workspace, error.reason, tail)
-        own = ws.keep_own_refs(self._repo, workspace)
+        own = () if direct else ws.keep_own_refs(self._repo, workspace)
         has_nothing = result.commit == at.start_commit and not own
         if effect.is_partial and has_done_handlers(plan, self._folder):
             note_captured(self._folder, effect.stream, effect.attempt, has_nothing=has_nothing)
@@ -91,7 +92,7 @@ class CaptureEffects:
             files_changed=result.files_changed,
             ref=ref,
             start_tree=workspace.start_tree,
-            reverted=self._taken_back(state, result),
+            reverted=self._taken_back(state, effect, result),
             warnings=tuple(
                 map(utf8_text, (*result.warnings, *own, *settled, *self._meddled_settings(state)))
             ),
@@ -173,16 +174,16 @@ class CaptureEffects:
 
     def _log_tail(self, state: State, effect: fx.CaptureResult) -> tuple[str, ...]:
         """Return the last lines of an attempt's log, made safe, for what comes after it."""
-        log = state.streams[effect.stream].log
-        lines = read_tail(Path(log), LOG_TAIL_LINES) if log else []
+        log = state.at_attempt(effect.stream, effect.attempt).log
+        lines = masked_tail(Path(log), LOG_TAIL_LINES) if log else []
         return tuple(utf8_text(line)[:LONGEST_LINE] for line in lines)
 
-    def _taken_back(self, state: State, result: ws.Captured) -> tuple[str, ...]:
+    def _taken_back(
+        self, state: State, effect: fx.CaptureResult, result: ws.Captured
+    ) -> tuple[str, ...]:
         """Return the files that a stream wrote as they were before others' lines came in."""
-        attempt = state.streams[result.stream].attempt
-        found = ws.reversals(
-            self._repo, state.run, result.stream, attempt, result.start_tree, result.tree
-        )
+        about = (state.run, effect.stream, effect.attempt)
+        found = ws.reversals(self._repo, *about, result.start_tree, result.tree)
         return tuple(utf8_text(r.path) for r in found)
 
     def checkpoint(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:

@@ -9,7 +9,9 @@ stays until somebody cleans up.
 from __future__ import annotations
 
 from anabranch.core import inputs
-from anabranch.core.ids import Attempt, RunId, StreamId
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.model.at_work import active_attempts
+from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.workspaces.records import read_record
@@ -18,9 +20,12 @@ MOST_IGNORED_BYTES = 32 * 1024 * 1024
 
 
 def give_back(
-    repo: ws.Repository, run: RunId, stream: StreamId, attempt: Attempt
+    repo: ws.Repository, state: State, stream: StreamId, attempt: Attempt
 ) -> inputs.WorkspaceGone | None:
     """Give back what an earlier attempt worked in; None if it is not there, or has to stay."""
+    if any((s.id, s.attempt) == (stream, attempt) for s in active_attempts(state)):
+        return None  # it is at work still, and a copy of it begins
+    run = state.run
     workspace = read_record(repo, run, stream, attempt)
     if workspace is None:
         return None

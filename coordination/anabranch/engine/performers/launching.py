@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.checkpoints import NONE
-from anabranch.core.model.state import HandedBack, State
-from anabranch.core.plans.plan import StreamPlan
+from anabranch.core.model.reviews import HandedBack
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import StreamPlan, variable_of
 from anabranch.engine.ceilings import ceilings_of, way
-from anabranch.engine.performers.processes import ProcessSpec
+from anabranch.engine.performers.processes import ProcessSpec, SetupSpec
+from anabranch.engine.performers.reviewing import command_after_review, review_in_env
 from anabranch.engine.performers.workspaces import working_directory
 from anabranch.env_files import read_env_files
 from anabranch.paths import RunFolder
 
 MOST_PATHS_NAMED = 100
+KEEPS_SETUPS = "anabranch.engine.kept_setups"
+TERM = "xterm-256color"
+"""What terminals of streams are, unless the plan says otherwise."""
 
 
 def launch_spec(
@@ -36,22 +43,73 @@ def launch_spec(
     ``variables`` returns what the gateway adds for an attempt, given the PATH it would have.
     """
     plan = state.stream_plan(stream)
-    workspace = state.streams[stream].workspace
+    workspace = state.at_attempt(stream, attempt).workspace
     assert workspace is not None, "a stream starts in a prepared workspace"
     folder = Path(workspace.path)
-    given = own_variables(state, stream, prefix)
-    env = stream_environment(state, stream, attempt, environment) | given
+    given = own_variables(state, stream, prefix) | review_in_env(state, stream, attempt, run)
+    outer = _on_terminal(environment) if plan.tty else environment
+    env = stream_environment(state, stream, attempt, outer) | given
     return ProcessSpec(
         stream=stream,
         attempt=attempt,
-        argv=plan.command,
+        argv=command_after_review(state, stream),
         cwd=str(working_directory(folder, prefix, plan.working_dir)),
         env=env | dict(variables(stream, attempt, env.get("PATH", ""))),
         tty=plan.tty,
+        setup=_setup_spec(state, stream, attempt, folder, prefix, run),
         ceilings=ceilings_of(state, stream, run.attempt_name(stream, attempt), way())
         if plan.limits
         else {},
     )
+
+
+def _setup_spec(
+    state: State,
+    stream: StreamId,
+    attempt: Attempt,
+    workspace: Path,
+    prefix: str,
+    run: RunFolder,
+) -> SetupSpec | None:
+    """Return what makes a workspace ready; one that was taken over is: it was for another stream.
+
+    Raises OSError if its working folder is not to be had.
+    """
+    plan = state.stream_plan(stream)
+    if plan.setup is None or state.at_attempt(stream, attempt).goes_on_from:
+        return None
+    folder = working_directory(workspace, prefix, plan.setup.working_dir)
+    argv = plan.setup.argv
+    if plan.setup.inputs and not plan.executor:  # which may run it where our program is not
+        given = own_variables(state, stream, prefix)
+        wanted = {
+            "argv": argv,
+            "workspace": str(workspace),
+            "folder": str(working_directory(workspace, prefix, ".")),
+            "inputs": plan.setup.inputs,
+            "store": str(run.project.store),
+            "about": sha256(repr(sorted(given.items())).encode()).hexdigest(),
+        }
+        argv = (sys.executable, "-I", "-m", KEEPS_SETUPS, msgspec.json.encode(wanted).decode())
+    return SetupSpec(argv, str(folder), plan.setup_timeout_seconds)
+
+
+def surroundings_of(
+    state: State,
+    stream: StreamId,
+    attempt: Attempt,
+    environment: Mapping[str, str],
+    prefix: str,
+) -> tuple[dict[str, str], Path]:
+    """Return the environment of an attempt, without its token, and where its command runs.
+
+    Raises OSError, BadEnvFile.
+    """
+    plan, workspace = state.stream_plan(stream), state.at_attempt(stream, attempt).workspace
+    assert workspace is not None, "it has a workspace as long as it is at work"
+    env = stream_environment(state, stream, attempt, environment)
+    folder = working_directory(Path(workspace.path), prefix, plan.working_dir)
+    return env | own_variables(state, stream, prefix), folder
 
 
 def own_variables(state: State, stream: StreamId, prefix: str) -> dict[str, str]:
@@ -68,7 +126,8 @@ def stream_environment(
     A Python program buffers its output when that is a file; unless the user says otherwise it is
     told not to, so that the log is live.
     """
-    workspace = state.streams[stream].workspace
+    at_work = state.at_attempt(stream, attempt)
+    workspace = at_work.workspace
     handed_back = state.streams[stream].handed_back
     return {
         "PYTHONUNBUFFERED": "1",
@@ -77,10 +136,23 @@ def stream_environment(
         "ANABRANCH_STREAM": stream,
         "ANABRANCH_ATTEMPT": str(attempt),
         "ANABRANCH_WORKSPACE": workspace.path if workspace else "",
+        "ANABRANCH_PROJECT": state.project,
+        "ANABRANCH_INDEX": str(state.topology.position[stream] + 1),
+        **_ports_of_services(state, stream),
+        **{variable_of(name): str(port) for name, port in at_work.ports.items()},
         "ANABRANCH_HEARTBEAT_SECONDS": f"{report_every_seconds(state.stream_plan(stream)):g}",
-        **_restored_in_env(state, stream),
-        **({"ANABRANCH_CONFLICT": conflict_in_json(handed_back)} if handed_back else {}),
+        **_restored_in_env(state, stream, attempt),
+        **_conflict_in_env(handed_back),
     }
+
+
+def _on_terminal(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for a terminal of a stream's own, which is not the one it was made on.
+
+    Whoever attaches has another one, of another size: what it is called is what all of them are.
+    """
+    own = {name: value for name, value in environment.items() if name not in ("LINES", "COLUMNS")}
+    return own | {"TERM": TERM}
 
 
 def report_every_seconds(plan: StreamPlan) -> float:
@@ -92,9 +164,20 @@ def report_every_seconds(plan: StreamPlan) -> float:
     return min(plan.heartbeat_interval_seconds, plan.heartbeat_timeout_seconds / 2)
 
 
-def _restored_in_env(state: State, stream: StreamId) -> dict[str, str]:
+def _ports_of_services(state: State, stream: StreamId) -> dict[str, str]:
+    """Return the ports of the services that a stream waits for: ``ANABRANCH_PORT_API_WEB``."""
+    needed = (s for d in state.stream_plan(stream).depends_on for s in d.streams)
+    return {
+        variable_of(f"{service}-{name}"): str(port)
+        for service in needed
+        if service in state.topology.services
+        for name, port in state.streams[service].ports.items()
+    }
+
+
+def _restored_in_env(state: State, stream: StreamId, attempt: Attempt) -> dict[str, str]:
     """Return which checkpoint's files are there already, so that the command can go on from it."""
-    number = state.streams[stream].restored
+    number = state.at_attempt(stream, attempt).restored
     if not number:
         return {}
     taken = state.checkpoints.get(stream, NONE).taken
@@ -105,11 +188,13 @@ def _restored_in_env(state: State, stream: StreamId) -> dict[str, str]:
     }
 
 
-def conflict_in_json(given: HandedBack) -> str:
+def _conflict_in_env(given: HandedBack | None) -> dict[str, str]:
     """Return the conflict that an attempt does its work again for, short enough for a variable."""
+    if given is None or given.conflict is None:
+        return {}
     facts = {
         "streams": list(given.conflict.streams),
         "paths": [p.path for p in given.conflict.paths[:MOST_PATHS_NAMED]],
         "before": given.commit,
     }
-    return msgspec.json.encode(facts).decode()
+    return {"ANABRANCH_CONFLICT": msgspec.json.encode(facts).decode()}

@@ -14,9 +14,13 @@ from typing import TypeVar
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.engine.clock import RunClock
+from anabranch.engine.masking import masked_last_line
 from anabranch.engine.performers import process_records as records
 from anabranch.engine.performers.process_records import Reading, StartRecord
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder, attempt_of
+
+LONGEST_SAID = 200
 
 Ending = inputs.ProcessExited | inputs.ProcessLost | inputs.EffectFailed
 Explained = TypeVar("Explained", inputs.ProcessLost, inputs.EffectFailed, inputs.EffectDelayed)
@@ -28,6 +32,7 @@ class Watched:
     def __init__(self) -> None:
         self.is_accepted = False  # the zygote has answered: from now on a free lock is the end
         self.start: StartRecord | None = None
+        self.is_set_up = False  # its command has been let go, or there is nothing to set up
         self.holder: int | None = None  # its process descriptor
         self.stop_grace_seconds: float | None = None  # asked to stop before it began
         self.wanted: dict[str, object] | None = None  # what to ask the zygote for, if it is us
@@ -53,8 +58,60 @@ class Observations:
         self._folder, self._clock, self._cause = folder, clock, cause
         self._boot_id = records.boot_id()
 
-    def started(self, name: str, start: StartRecord) -> inputs.ProcessStarted:
-        """Return what a ``start`` record says."""
+    def beginning(
+        self, name: str, watched: Watched, reading: Reading
+    ) -> list[inputs.AttemptObservation]:
+        """Return what is new of how an attempt begins: with its setup, if there is one."""
+        start, found = reading.start, list[inputs.AttemptObservation]()
+        if watched.start is None and start is not None:
+            watched.start, watched.wanted = start, None
+            if start.setup_pid is not None:
+                found.append(self._setup_began(name, start))
+        if watched.start is None or watched.is_set_up:
+            return found
+        if watched.start.setup_pid is None:
+            watched.is_set_up = True
+            return [self._started(name, watched.start, watched.start.monotonic)]
+        if reading.setup is not None:
+            watched.is_set_up = True
+            found.append(self._setup_done(name, reading.setup))
+            is_let_go = reading.exit is None or reading.exit.setup_failure is None
+            if not reading.setup.failure and is_let_go:
+                found.append(self._started(name, watched.start, reading.setup.monotonic))
+        return found
+
+    def _setup_began(self, name: str, start: StartRecord) -> inputs.SetupBegan:
+        stream, attempt = identity_of(name)
+        return inputs.SetupBegan(
+            stream=stream,
+            attempt=attempt,
+            pid=start.pid,
+            holder_pid=start.holder_pid,
+            log=str(self._folder.setup_log(stream, attempt)),
+            happened_at=self._moment(start.monotonic),
+            cause=self._cause(stream),
+        )
+
+    def _setup_done(self, name: str, record: records.SetupRecord) -> inputs.SetupDone:
+        stream, attempt = identity_of(name)
+        return inputs.SetupDone(
+            stream=stream,
+            attempt=attempt,
+            exit_code=record.code,
+            signal=record.signal,
+            seconds=record.seconds,
+            failure=self._setup_failed(name, record.failure) if record.failure else "",
+            happened_at=self._moment(record.monotonic),
+            cause=self._cause(stream),
+        )
+
+    def _setup_failed(self, name: str, how: str) -> str:
+        """Return how a setup failed, with the last thing that it said."""
+        said = utf8_text(masked_last_line(self._folder.setup_log(*identity_of(name)))).strip()
+        return f"setup failed: {how}{f': {said[:LONGEST_SAID]}' if said else ''}"
+
+    def _started(self, name: str, start: StartRecord, monotonic: float) -> inputs.ProcessStarted:
+        """Return that an attempt's command has been let go."""
         stream, attempt = identity_of(name)
         return inputs.ProcessStarted(
             stream=stream,
@@ -62,7 +119,7 @@ class Observations:
             pid=start.pid,
             holder_pid=start.holder_pid,
             log=str(self._folder.log(stream, attempt)),
-            happened_at=self._moment(start.monotonic),
+            happened_at=self._moment(monotonic),
             cause=self._cause(stream),
         )
 
@@ -105,12 +162,14 @@ class Observations:
 
     def _exited(self, name: str, record: records.ExitRecord) -> inputs.ProcessExited:
         stream, attempt = identity_of(name)
+        how = record.setup_failure
+        never_ran = self._setup_failed(name, how) if how is not None else None
         return inputs.ProcessExited(
             stream=stream,
             attempt=attempt,
-            exit_code=record.code,
-            signal=record.signal,
-            error=record.exec_error,
+            exit_code=record.code if never_ran is None else None,
+            signal=record.signal if never_ran is None else None,
+            error=record.exec_error if never_ran is None else never_ran,
             happened_at=self._moment(record.monotonic),
             survivors_ended=record.tree_survivors,
             lost_bytes=record.lost_bytes,
@@ -139,6 +198,7 @@ def _may_live(start: StartRecord | None) -> bool:
 
 def still_running(found: Iterable[inputs.Input]) -> int:
     """Return how many of the attempts that were found have begun and not ended."""
-    began = {(f.stream, f.attempt) for f in found if isinstance(f, inputs.ProcessStarted)}
+    begins = (inputs.SetupBegan, inputs.ProcessStarted)
+    began = {(f.stream, f.attempt) for f in found if isinstance(f, begins)}
     ends = (inputs.ProcessExited, inputs.ProcessLost)
     return len(began - {(f.stream, f.attempt) for f in found if isinstance(f, ends)})

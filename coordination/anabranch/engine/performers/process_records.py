@@ -53,6 +53,18 @@ class StartRecord(msgspec.Struct, frozen=True):
     holder_starttime: Ticks
     wall: float
     monotonic: float
+    setup_pid: Pid | None = None
+
+
+class SetupRecord(msgspec.Struct, frozen=True):
+    """What the holder wrote when the setup had ended; a ``failure`` says why nothing else runs."""
+
+    wall: float
+    monotonic: float
+    seconds: Amount
+    code: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    signal: Annotated[int, msgspec.Meta(ge=1, le=127)] | None = None
+    failure: str = ""
 
 
 class ExitRecord(msgspec.Struct, frozen=True):
@@ -63,6 +75,7 @@ class ExitRecord(msgspec.Struct, frozen=True):
     code: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
     signal: Annotated[int, msgspec.Meta(ge=1, le=127)] | None = None
     exec_error: str | None = None
+    setup_failure: str | None = None
     not_started: str | None = None
     lost_bytes: Count = 0
     tree_survivors: Count = 0
@@ -89,6 +102,7 @@ class Reading(msgspec.Struct, frozen=True):
     start: StartRecord | None
     exit: ExitRecord | None
     flood: FloodRecord | None = None
+    setup: SetupRecord | None = None
 
 
 def boot_id() -> str:
@@ -172,13 +186,18 @@ def read_attempt(folder: Path) -> Reading | None:
         start = _read_record(place + "/start", _decode_start)
         was_begun = start is not None or _is_there(place + "/start")
         flood = _read_record(place + "/flood", _decode_flood) if was_begun else None
+        has_setup = start is not None and start.setup_pid is not None
+        setup = _read_record(place + "/setup", _decode_setup) if has_setup else None
     except OSError:
         return None
-    return Reading(is_held=is_held, was_begun=was_begun, start=start, exit=exited, flood=flood)
+    return Reading(
+        is_held=is_held, was_begun=was_begun, start=start, exit=exited, flood=flood, setup=setup
+    )
 
 
 _decode_start = msgspec.json.Decoder(StartRecord).decode
 _decode_flood = msgspec.json.Decoder(FloodRecord).decode
+_decode_setup = msgspec.json.Decoder(SetupRecord).decode
 _decode_exit = msgspec.json.Decoder(ExitRecord).decode
 Record = TypeVar("Record")
 

@@ -18,6 +18,7 @@ reported, so that whoever retries it retries alone.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import signal as signals
@@ -51,8 +52,18 @@ CONTROL_RETRY_SECONDS = 0.01
 DATAGRAMS_PER_TURN = 256
 
 
+ENDINGS = (inputs.ProcessExited, inputs.ProcessLost, inputs.EffectFailed)
+
 Form = Literal["", "fifo", "descriptors"]
 """How a command finds a jobserver: by the name of a fifo, or by the numbers of descriptors."""
+
+
+class SetupSpec(msgspec.Struct, frozen=True):
+    """What makes an attempt's workspace ready before its command runs, in the same environment."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    timeout_seconds: float
 
 
 class ProcessSpec(msgspec.Struct, frozen=True):
@@ -72,6 +83,7 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     columns: int = 80
     jobserver: Form = ""
     ceilings: dict[str, Any] = {}
+    setup: SetupSpec | None = None
 
 
 class Processes:
@@ -172,6 +184,16 @@ class Processes:
         for message in records.input_messages(data):
             await self._send(stream, attempt, message)
 
+    async def type_line(self, stream: StreamId, attempt: Attempt, number: int, text: bytes) -> None:
+        """Have a line typed into an attempt's terminal, once; its holder writes what it did."""
+        self._interference.typed(stream, attempt, text + b"\n")
+        data = base64.b64encode(text).decode()
+        await self._send(stream, attempt, {"op": "line", "number": number, "data": data})
+
+    async def press_enter(self, stream: StreamId, attempt: Attempt, number: int) -> None:
+        """Have Enter pressed after the text with that number, if it is as it was left."""
+        await self._send(stream, attempt, {"op": "enter", "number": number})
+
     def survey(self) -> list[inputs.AttemptObservation]:
         """Read all attempts' folders and return what is new in them; blocks for about that long.
 
@@ -214,10 +236,10 @@ class Processes:
                 return []  # asked for by an engine that is gone, perhaps; no news until it begins
             watched = self._watched[name] = Watched()
         news: list[inputs.AttemptObservation] = []
-        if watched.start is None and reading.start is not None:
-            watched.start, watched.wanted = reading.start, None
+        was_begun = watched.start is not None
+        news += self._observations.beginning(name, watched, reading)
+        if watched.start is not None and not was_begun:
             self._watch_holder(name, watched)
-            news.append(self._observations.started(name, reading.start))
         if reading.flood and reading.flood.left_out_bytes > watched.left_out_bytes:
             watched.left_out_bytes = reading.flood.left_out_bytes
             news.append(self._observations.flooded(name, watched.left_out_bytes))
@@ -261,7 +283,7 @@ class Processes:
                 return
 
     def _forget_if_ended(self, name: str, news: Sequence[inputs.AttemptObservation]) -> None:
-        if news and not isinstance(news[-1], inputs.ProcessStarted | inputs.OutputLeftOut):
+        if news and isinstance(news[-1], ENDINGS):
             self._settled.add(name)
             watched = self._watched.pop(name, None)
             if watched is not None:

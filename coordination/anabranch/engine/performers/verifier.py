@@ -45,10 +45,10 @@ async def run_verify(
     if known is not None:
         return _result(effect, merged.tree, known, None, "known already", 0.0, remembered=True)
     started = time.monotonic()
-    log = folder.verify_log(effect.point)
+    log = folder.verify_log(effect.point, effect.trial_of)
     ended = await check_tree(
         workspaces.repository, folder, began, command, merged.commit, merged.tree, effect.point,
-        environment, lambda: state().stop_reason is not None,
+        environment, lambda: state().stop_reason is not None, log,
     )  # fmt: skip
     if ended.exit_code is None:
         return _no_result(effect, ended.reason)
@@ -67,8 +67,11 @@ async def check_tree(
     point: PointId,
     environment: Mapping[str, str],
     is_unwanted: Callable[[], bool],
+    log: Path | None = None,
 ) -> Ended:
     """Run a point's check on a merged tree, in a folder that is gone afterwards.
+
+    What it says goes into the ``log``, that of the point if none is given.
 
     Raises GitError, OSError.
     """
@@ -81,7 +84,7 @@ async def check_tree(
             command,
             _working_folder(room, repo.prefix),
             _environment(state, point, commit, room, environment),
-            folder.verify_log(point),
+            log or folder.verify_log(point),
             TIMEOUT_SECONDS,
             is_unwanted,
         )
@@ -92,6 +95,7 @@ async def check_tree(
 def _set_up(repo: ws.Repository, state: State, tree: str, room: Path) -> None:
     room.mkdir(parents=True)
     ws.write_tree(repo, state.run, tree, room)
+    ws.copy_included(repo, state.run, room)
 
 
 def _working_folder(room: Path, prefix: str) -> Path:

@@ -7,6 +7,7 @@ and returns the observation to post.
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,19 +15,23 @@ from typing import TypeVar
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.deciding.streams.restoring import to_restore
+from anabranch.core.deciding.streams.restoring import to_go_on_from, to_restore
+from anabranch.core.deciding.streams.stealing import let_go
 from anabranch.core.folds.inheritance import Inheritance, held_by, inherited_by, inherited_from
 from anabranch.core.folds.resolutions import resolver_is_due
 from anabranch.core.folds.verifying import needs_check
 from anabranch.core.ids import FINAL_POINT, Attempt, PointId, StreamId
 from anabranch.core.model.checkpoints import Taken
 from anabranch.core.model.state import Base, Result, State
+from anabranch.core.plans.plan import StreamPlan
 from anabranch.core.wording import listing
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
+from anabranch.engine.masking import note_masks
 from anabranch.engine.performers.captures import nothing_captured
 from anabranch.engine.performers.going_on import captured, has_done_handlers, note_going_on
 from anabranch.engine.performers.screening import Screened, screen
+from anabranch.engine.preflight import works_apart
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
 
@@ -58,14 +63,19 @@ class WorkspaceEffects:
     def immediate_result(self, state: State, effect: fx.Effect) -> inputs.Input | None:
         """Return what comes of an effect that asks nothing of git or the disk.
 
-        A stream that works in the user's own folder has its workspace already, and its work too.
+        A stream that works in the user's own folder has its workspace already, and its work too;
+        and the queues of this machine's slots are where they are decided about.
         """
+        if isinstance(effect, fx.AskVictim):
+            return let_go(effect)
         if not isinstance(effect, fx.PrepareWorkspace | fx.CaptureResult):
             return None
         if state.stream_plan(effect.stream).workspace != "shared":
             return None
         if isinstance(effect, fx.CaptureResult):
             return nothing_captured(effect)
+        if state.stream_plan(effect.stream).ports:
+            return None
         inheritance = inherited_by(state, effect.stream)
         if inheritance.start or inheritance.then:
             return None
@@ -83,22 +93,44 @@ class WorkspaceEffects:
         """Find the commit that streams start from."""
         leaves_out = not state.plan.include_uncommitted
         base = ws.capture_base(self._repo, state.run, not leaves_out)
+        included, warnings = self._include(state)
         return inputs.BaseFound(
             commit=base.commit,
             tree=base.tree,
             branch=base.branch,
             head=base.head,
             left_out=ws.uncommitted_files(self._repo, state.run, base.head) if leaves_out else 0,
-            warnings=tuple(map(utf8_text, ws.not_followed(self._repo, state.run))),
+            warnings=tuple(map(utf8_text, (*ws.not_followed(self._repo, state.run), *warnings))),
+            included=included,
             cause=effect.cause,
         )
 
+    def _include(self, state: State) -> tuple[ev.Included, tuple[str, ...]]:
+        """Have what git ignores and workspaces need frozen, if any stream has one of its own."""
+        if not works_apart(state.plan):
+            return ev.Included(), ()
+        methods = {s.method for s in state.plan.streams if s.workspace != "shared"} or {"auto"}
+        by_layers = all(ws.method_here(self._repo, method) == "overlay" for method in methods)
+        patterns = state.plan.include
+        included = ws.include_ignored(self._repo, state.run, patterns, by_layers=by_layers)
+        note_masks(self._folder, ws.masks_of_included(self._repo, state.run))
+        return included
+
+    @staticmethod
+    def left_by(state: State, effect: fx.PrepareWorkspace) -> StreamId:
+        """Return whose workspace an attempt goes on in; its own stream's if it gets a new one."""
+        return state.at_attempt(effect.stream, effect.attempt).goes_on_from or effect.stream
+
     def prepare(self, state: State, effect: fx.PrepareWorkspace) -> inputs.Input:
-        """Make a stream's workspace from what it inherits."""
+        """Make a stream's workspace from what it inherits, or of one that another has left."""
+        taken_over = self._take_over(state, effect)
+        if taken_over is not None:
+            return taken_over
         plan = state.stream_plan(effect.stream)
         inheritance = inherited_by(state, effect.stream)
         taken = to_restore(state, effect.stream)
-        checkpoint = _checkpoint(taken) if taken else None
+        sent_back = to_go_on_from(state, effect.stream)
+        checkpoint = _checkpoint(taken) if taken else sent_back
         before = Attempt(effect.attempt - 1)
         has_done = before > 0 and has_done_handlers(plan, self._folder)
         left = captured(self._folder, effect.stream, before) if has_done else None
@@ -115,6 +147,9 @@ class WorkspaceEffects:
             inheritance.then,
             state.resolutions,
             checkpoint,
+            ws.method_here(self._repo, plan.method),
+            _base(state).tree,
+            _paths(plan, self._repo.prefix),
         )
         if isinstance(outcome, ev.Conflict):
             return inputs.WorkspaceConflicted(
@@ -129,9 +164,37 @@ class WorkspaceEffects:
             path=str(outcome.path),
             start_commit=outcome.start_commit,
             start_tree=outcome.start_tree,
-            warnings=outcome.warnings,
+            warnings=(*outcome.warnings, *_not_gone_on_from(sent_back, outcome)),
             kept=self._keep_earlier_work(state, effect.stream),
             restored=taken.number if taken and outcome.is_restored else 0,
+            stream=effect.stream,
+            attempt=effect.attempt,
+            cause=effect.cause,
+        )
+
+    def _take_over(self, state: State, effect: fx.PrepareWorkspace) -> inputs.Input | None:
+        """Have a stream go on in the workspace of another, if that is to be and can be."""
+        stream = state.at_attempt(effect.stream, effect.attempt)
+        left, inheritance = state.streams.get(stream.goes_on_from), inherited_by(state, stream.id)
+        if left is None or left.result is None or inheritance.then:
+            return None
+        taken = ws.take_over_workspace(
+            self._repo,
+            state.run,
+            effect.stream,
+            effect.attempt,
+            self._folder.workspace(effect.stream, effect.attempt),
+            _start(state, inheritance),
+            (left.id, left.attempt, left.result.tree),
+        )
+        if taken is None:
+            return None
+        return inputs.WorkspaceReady(
+            path=str(taken.path),
+            start_commit=taken.start_commit,
+            start_tree=taken.start_tree,
+            warnings=taken.warnings,
+            taken_from=left.id,
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
@@ -314,12 +377,25 @@ def _base(state: State) -> Base:
     return state.base
 
 
+def _paths(plan: StreamPlan, prefix: str) -> tuple[str, ...]:
+    """Return the folders of the repository that a stream works on; none if on all of it."""
+    return tuple(posixpath.normpath(posixpath.join(prefix, path)) for path in plan.paths)
+
+
 def _start(state: State, inheritance: Inheritance) -> ws.Standing:
     return inheritance.start or _base(state)
 
 
 def _checkpoint(taken: Taken) -> Result:
     return Result(taken.commit, taken.tree, "", taken.start_tree, taken.files_changed)
+
+
+def _not_gone_on_from(sent_back: Result | None, made: ws.PreparedWorkspace) -> tuple[str, ...]:
+    """Say that a workspace does not hold what was handed back, where that would not merge."""
+    if sent_back is None or made.is_restored:
+        return ()
+    commit = sent_back.commit[:12]
+    return (f"what was handed back does not merge with what it starts from now: it is in {commit}",)
 
 
 def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs.Input:

@@ -34,13 +34,21 @@ from anabranch.engine.workspaces.delivering import (
     why_busy,
     with_paths_of,
 )
-from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
+from anabranch.engine.workspaces.direct.capture import capture_directly
+from anabranch.engine.workspaces.direct.taking_over import take_over_workspace
+from anabranch.engine.workspaces.identity import WorkspaceReplaced
+from anabranch.engine.workspaces.including.frozen_files import copy_included, include_ignored
+from anabranch.engine.workspaces.including.listing import list_included
+from anabranch.engine.workspaces.including.secrets import masks_of_included
+from anabranch.engine.workspaces.layers.showing import show_layers
+from anabranch.engine.workspaces.layers.standing import require_standing
 from anabranch.engine.workspaces.merging import (
     changed_paths,
     merge_trees,
     paths_between,
     who_touched,
 )
+from anabranch.engine.workspaces.methods import method_here, why_not_method
 from anabranch.engine.workspaces.names import (
     candidate_ref,
     checkpoint_ref,
@@ -72,7 +80,7 @@ from anabranch.engine.workspaces.refs import (
     read_ref,
 )
 from anabranch.engine.workspaces.repository import changed_settings, open_repository
-from anabranch.engine.workspaces.unfinished import partial_work
+from anabranch.engine.workspaces.unfinished import partial_work, work_kept
 from anabranch.engine.workspaces.values import (
     Approved,
     Captured,
@@ -123,6 +131,7 @@ __all__ = [
     "bring",
     "candidate_ref",
     "capture_base",
+    "capture_directly",
     "capture_history",
     "capture_result",
     "capture_what_can_be",
@@ -130,19 +139,24 @@ __all__ = [
     "changed_settings",
     "checkpoint_ref",
     "conflict_between",
+    "copy_included",
     "count_changes",
     "decide_side",
     "drop_ref",
     "forget_counts",
     "has_commits",
     "has_markers",
+    "include_ignored",
     "is_binary",
     "keep_own_refs",
     "keep_ref",
+    "list_included",
     "list_rescues",
     "look_ahead",
     "look_at_merge",
+    "masks_of_included",
     "merge_trees",
+    "method_here",
     "missing_folders",
     "move_ref",
     "not_followed",
@@ -157,12 +171,14 @@ __all__ = [
     "read_commit",
     "read_ref",
     "reclaim_workspace",
-    "require_unreplaced",
+    "require_standing",
     "rescue_ref",
     "result_branch",
     "result_ref",
     "reversals",
+    "show_layers",
     "start_ref",
+    "take_over_workspace",
     "to_bring",
     "uncommitted_files",
     "want_of_room",
@@ -170,6 +186,8 @@ __all__ = [
     "why_busy",
     "why_not_approve",
     "why_not_begin",
+    "why_not_method",
     "with_paths_of",
+    "work_kept",
     "write_tree",
 ]

@@ -24,7 +24,16 @@ from anabranch.engine.workspaces.checking import (
     ignored_paths,
 )
 from anabranch.engine.workspaces.converting import untouched
-from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
+from anabranch.engine.workspaces.identity import WorkspaceReplaced
+from anabranch.engine.workspaces.including.frozen_files import included_in
+from anabranch.engine.workspaces.including.keeping_out import (
+    but_included,
+    committed_in,
+    committed_in_words,
+    keep_out,
+    left_out_in_words,
+)
+from anabranch.engine.workspaces.layers.standing import require_standing
 from anabranch.engine.workspaces.lost import (
     git_directory_names,
     lost_commits,
@@ -81,7 +90,7 @@ def capture_result(
         warning = "this stream works in your own folder: its changes are already there"
         commit, tree = workspace.start_commit, workspace.start_tree
         return Captured(commit, tree, commit, tree, stream=stream, warnings=(warning,))
-    require_unreplaced(workspace.path, workspace.identity)
+    require_standing(workspace)
     store = objects_of(repo, workspace)
     try:
         return _captured(repo, workspace, store, message, ref, without)
@@ -115,11 +124,12 @@ def _captured(
         git = _with_fresh_index(git, workspace.start_tree)
     else:
         fault = renew_index(git, source, workspace.start_tree)
-    withheld = (*own_paths(repo), *without)
+    kept_out = keep_out(git, repo, workspace.run)
+    withheld = (*own_paths(repo), *without, *kept_out.withheld)
     require_room(git, _to_be_written(git, workspace))
     with quarantined(git) as apart:
         snapshot = take_snapshot(apart, withheld)
-        require_unreplaced(workspace.path, workspace.identity)  # it may have been swapped meanwhile
+        require_standing(workspace)  # it may have been swapped meanwhile
         changed = changes(apart, workspace.start_tree, snapshot.tree)
         at_start: tuple[str, tuple[Finding, ...]] = (workspace.start_commit, ())
         head, finding = at_start if only_files else _parent(apart, repo, workspace)
@@ -134,9 +144,11 @@ def _captured(
         own = replace(frozen, objects=apart.objects, alternates=(frozen.objects,))
         bring_objects(own, store, (commit,), (workspace.start_commit,))
     keep_ref(repo, ref, commit)
+    if kept_out.paths:
+        finding = (*finding, left_out_in_words(kept_out.paths))
     if fault is not None:
         finding = (*finding, f"its index is not used ({fault}): {_WITHOUT_INDEX}")
-    ignored = ignored_paths(git)
+    ignored = but_included(ignored_paths(git), repo, workspace.run)
     findings = [*finding, *check_changes(git, snapshot, changed, ignored)]
     return Captured(
         commit,
@@ -250,7 +262,7 @@ def bring_history(repo: Repository, workspace: PreparedWorkspace) -> list[str]:
         source = frozen.at(alternates=(store,))
     known = {*refs.values(), *refs_at_start(repo, workspace.run).values()}
     kept = existing(frozen, sorted(known))
-    lost = lost_commits(source, names, kept)
+    lost = [c for c in lost_commits(source, names, kept) if not holds(source, repo, workspace, c)]
     tags = lost_tags(source, names, kept) if store is not None else []
     if lost or tags:
         bring_objects(frozen, store, (*lost, *tags), tuple(kept))
@@ -260,12 +272,35 @@ def bring_history(repo: Repository, workspace: PreparedWorkspace) -> list[str]:
     return lost
 
 
+def holds(git: Git, repo: Repository, workspace: PreparedWorkspace, commit: str) -> bool:
+    """Say whether a commit, or one that led to it, holds what was only copied into a workspace."""
+    start = workspace.start_commit
+    return bool(committed_in(git, repo, workspace.run, (commit, f"^{start}")))
+
+
+def given_to_git(repo: Repository, workspace: PreparedWorkspace) -> tuple[str, ...]:
+    """Return which files a workspace's own repository holds that were only copied into it.
+
+    Raises GitError.
+    """
+    git_dir, run = workspace.git_dir, workspace.run
+    included = included_in(repo, run)
+    if included is None or git_dir is None or not git_dir.is_dir():
+        return ()
+    store = objects_of(repo, workspace)
+    source = frozen_view(repo, run).at(alternates=(store,) if store else ())
+    names = git_directory_names(git_dir) | (stored_names(source) if store else set())
+    start = f"^{workspace.start_commit}"
+    commits = [n for n, kind in existing(source, sorted(names)).items() if kind == "commit"]
+    return committed_in(source, repo, run, (*commits, start)) if commits else ()
+
+
 def workspace_view(repo: Repository, workspace: PreparedWorkspace) -> Git:
     """Return the frozen view over a workspace's files, with the engine's private index for it.
 
     Raises WorkspaceReplaced when it is not the folder that was prepared.
     """
-    require_unreplaced(workspace.path, workspace.identity)
+    require_standing(workspace)
     return _view_with(repo, workspace, objects_of(repo, workspace))
 
 
@@ -302,7 +337,8 @@ def _parent(
         return start, ()
     grown = git.run("merge-base", "--is-ancestor", start, head, accept=(0, 1, 128))
     if grown.exit_code == 0:
-        return head, ()
+        held = committed_in(git, repo, workspace.run, (head, f"^{start}"))
+        return (start, (committed_in_words(held),)) if held else (head, ())
     return start, ("its history was rewritten; the work was put onto its start as one commit",)
 
 

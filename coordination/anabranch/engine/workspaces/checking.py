@@ -39,10 +39,16 @@ def check_changes(
     twins = case_twins(git, added)
     if twins:
         yield f"names that differ only in case: {some(twins)}"
-    if ignored:
-        many = f"{len(ignored)} ignored files or folders are"
-        these = "1 ignored file or folder is" if len(ignored) == 1 else many
-        yield f"{these} not captured: {some(ignored)}"
+    yield from ignored_in_words(ignored)
+
+
+def ignored_in_words(ignored: Sequence[str]) -> tuple[Finding, ...]:
+    """Return what to say of what git leaves out, if there is any."""
+    if not ignored:
+        return ()
+    many = f"{len(ignored)} ignored files or folders are"
+    these = "1 ignored file or folder is" if len(ignored) == 1 else many
+    return (f"{these} not captured: {some(ignored)}",)
 
 
 def _inside_links(git: Git) -> tuple[list[str], list[str]]:
@@ -63,6 +69,12 @@ def ignored_paths(git: Git) -> tuple[str, ...]:
     listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "--directory", "-z").fields
     folders = tuple(path for path in listed if path.endswith("/"))
     return tuple(path for path in listed if path in folders or not path.startswith(folders))
+
+
+def any_ignored(git: Git, paths: Sequence[bytes]) -> bool:
+    """Say whether git ignores one of these paths of a folder, none of which it knows."""
+    asked = b"".join(path + b"\0" for path in paths)
+    return git.run("check-ignore", "-q", "-z", "--stdin", stdin=asked, accept=(0, 1)).exit_code == 0
 
 
 def files_removed(git: Git, before: str, after: str, changed: Sequence[Change]) -> FilesRemoved:

@@ -8,6 +8,7 @@ from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
 from anabranch.engine.workspaces.converting import untouched_paths
+from anabranch.engine.workspaces.including.frozen_files import included_in
 from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.records import index_path, read_record
 from anabranch.engine.workspaces.repository import run_folder
@@ -28,7 +29,10 @@ def count_changes(repo: Repository, run: RunId, stream: StreamId, attempt: Attem
     known = git.at(index=place.with_name(f"{place.name}.count-{os.getpid()}"))
     renew_index(known, trusted_git_dir(workspace) / "index", workspace.start_tree)
     withheld = tuple(f"{path}/" for path in own_paths(repo))
-    return len({p for p in _changed(known, workspace) if not p.startswith(withheld)})
+    included = included_in(repo, run)
+    passed_over = included.files if included else {}
+    found = (p for p in _changed(known, workspace) if not p.startswith(withheld))
+    return sum(encode(path) not in passed_over for path in found)
 
 
 def forget_counts(repo: Repository, run: RunId) -> None:

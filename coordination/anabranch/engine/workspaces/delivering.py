@@ -26,6 +26,7 @@ from anabranch.core.deciding.conflicts.reverting import reverts
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
+from anabranch.engine.workspaces.layers.spare import spare_folder_inside
 from anabranch.engine.workspaces.names import given_ref
 from anabranch.engine.workspaces.objects import (
     Change,
@@ -118,7 +119,10 @@ def bring(
     brought: list[Change] = []
     left_alone: list[str] = []
     converted = _converted(git, [change.path for change in wanted])
-    with _spare_folder(repo, run) as spare, _Hands(git, workspace, spare, quiet_seconds) as hands:
+    with (
+        _spare_folder(repo, workspace) as spare,
+        _Hands(git, workspace, spare, quiet_seconds) as hands,
+    ):
         for few in _in_moments(wanted, moment):
             for change, is_still in few:
                 done = is_still and hands.bring(change, change.path in converted)
@@ -404,9 +408,16 @@ def _converted(git: Git, paths: Sequence[str]) -> set[str]:
 
 
 @contextmanager
-def _spare_folder(repo: Repository, run: RunId) -> Iterator[int]:
-    """Give a folder where nobody looks, for files that are about to be renamed into place."""
-    path = run_folder(repo, run) / "delivering"
+def _spare_folder(repo: Repository, workspace: PreparedWorkspace) -> Iterator[int]:
+    """Give a folder where nobody looks, for files that are about to be renamed into place.
+
+    Nothing can be renamed into layers from outside, so there it lies inside.
+    """
+    if workspace.layers is not None:
+        with spare_folder_inside(workspace.path) as folder:
+            yield folder
+        return
+    path = run_folder(repo, workspace.run) / "delivering"
     path.mkdir(exist_ok=True)
     folder = os.open(path, _FOLDER)
     try:

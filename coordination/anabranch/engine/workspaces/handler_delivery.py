@@ -19,6 +19,7 @@ from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_vie
 from anabranch.engine.workspaces.checking import prefixes
 from anabranch.engine.workspaces.delivering import overlaid
 from anabranch.engine.workspaces.handler_chain import Chain, begin_chain, read_chain
+from anabranch.engine.workspaces.including.keeping_out import add_all_but_included, keep_out
 from anabranch.engine.workspaces.merging import by_path
 from anabranch.engine.workspaces.names import rescue_ref
 from anabranch.engine.workspaces.objects import Change, Drafts, changes, commit_content
@@ -82,7 +83,7 @@ def _deliver_with_care(repo: Repository, workspace: PreparedWorkspace, chain: Ch
     target = overlaid(repo, workspace.run, there, list(leaves_of(wanted)))
     kept = _keep(repo, workspace, git, there) if _overwritten(git, before, there, wanted) else None
     if _taken_places(workspace, changes(git, there, target)):  # git ignores what stands there
-        git.run("add", "-A", "-f", "--", ":/", *_excluded(repo))
+        add_all_but_included(git, repo, workspace.run, (*own_paths(repo), ".anabranch"))
         kept = _keep(repo, workspace, git, git.run("write-tree").text)
     git.run("read-tree", "--reset", "-u", target)
     _stand_at(repo, workspace, git, chain)
@@ -142,11 +143,8 @@ def _looked_at(repo: Repository, workspace: PreparedWorkspace) -> tuple[Git, str
     for end in ("", ".lock", ".source"):
         git.index.with_name(git.index.name + end).unlink(missing_ok=True)
     renew_index(git, trusted_git_dir(workspace) / "index", workspace.start_tree)
-    return git, take_snapshot(git, own_paths(repo)).tree
-
-
-def _excluded(repo: Repository) -> list[str]:
-    return [f":(exclude,top,literal){path}" for path in (*own_paths(repo), ".anabranch")]
+    withheld = (*own_paths(repo), *keep_out(git, repo, workspace.run).withheld)
+    return git, take_snapshot(git, withheld).tree
 
 
 def _own_view(repo: Repository, workspace: PreparedWorkspace) -> Git:

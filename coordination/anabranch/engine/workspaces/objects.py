@@ -8,18 +8,23 @@ one ``cat-file`` that stays open.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import subprocess
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 
 from anabranch.engine.git import Git, GitError, decode, encode
+from anabranch.files import write_fresh
 
 _PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
 _UNPACK_LIMIT = 100
 _IDENTITY = "Anabranch <anabranch@localhost>"
+_STOPPED = "git stopped answering while objects were read"
 
 
 class ObjectReader:
@@ -52,19 +57,24 @@ class ObjectReader:
             return
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         self._process.kill()
         self._process.wait()
 
     def read(self, name: str) -> tuple[str, bytes] | None:
-        """Return the type and content of an object, or None when there is no such object."""
+        """Return the type and content of an object, or None when there is no such object.
+
+        Raises GitError when git ends meanwhile: nothing that it has said by then counts.
+        """
         header = self._ask("contents", name)
         if header is None:
             return None
         assert self._process.stdout is not None
         content = self._process.stdout.read(header[1])
-        self._process.stdout.read(1)
+        if len(content) < header[1] or self._process.stdout.read(1) != b"\n":
+            raise GitError(_STOPPED)
         return header[0], content
 
     def size(self, name: str) -> int | None:
@@ -75,11 +85,15 @@ class ObjectReader:
     def _ask(self, verb: str, name: str) -> tuple[str, int] | None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(encode(f"{verb} {name}\n"))
-        self._process.stdin.flush()
-        header = self._process.stdout.readline().split()
-        if not header:
-            raise GitError("git stopped answering while objects were read")
+        try:
+            self._process.stdin.write(encode(f"{verb} {name}\n"))
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise GitError(_STOPPED) from None
+        line = self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise GitError(_STOPPED)
+        header = line.split()
         if len(header) != 3 or not header[2].isdigit():
             return None
         return header[1].decode(), int(header[2])
@@ -109,7 +123,7 @@ class Drafts:
 
     def add(self, kind: str, content: bytes) -> str:
         """Draft an object and return its id."""
-        name = self._digest(f"{kind} {len(content)}\0".encode() + content)
+        name = object_id(kind, content, self._algorithm)
         self._objects[name] = (kind, content)
         return name
 
@@ -127,6 +141,19 @@ class Drafts:
         git.run(*command, stdin=self._pack())
         self._objects.clear()
 
+    def store_loose(self, store: Path) -> None:
+        """Write every draft as a file of its own into an object store, as git writes few of them.
+
+        Contents come before what names them, and each file is whole when it has its name. Raises
+        OSError; what was written stays, and is nobody's.
+        """
+        for name, (kind, content) in self._objects.items():
+            path = store / name[:2] / name[2:]
+            if not os.path.lexists(path):
+                whole = f"{kind} {len(content)}\0".encode() + content
+                _write_loose(path, zlib.compress(whole, 1))
+        self._objects.clear()
+
     def _pack(self) -> bytes:
         parts = [b"PACK" + struct.pack(">II", 2, len(self._objects))]
         for kind, content in self._objects.values():
@@ -134,8 +161,23 @@ class Drafts:
         body = b"".join(parts)
         return body + hashlib.new(self._algorithm, body).digest()
 
-    def _digest(self, content: bytes) -> str:
-        return hashlib.new(self._algorithm, content).hexdigest()
+
+def _write_loose(path: Path, content: bytes) -> None:
+    """Write an object's file; what a killed engine leaves has a name that git's clean-up takes."""
+    path.parent.mkdir(exist_ok=True)
+    fresh = path.with_name(f"tmp_obj_{os.urandom(8).hex()}")
+    try:
+        write_fresh(fresh, content, mode=0o444)
+        fresh.rename(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def object_id(kind: str, content: bytes, object_format: str) -> str:
+    """Return what git calls an object of this kind and content."""
+    whole = f"{kind} {len(content)}\0".encode() + content
+    return hashlib.new(object_format, whole).hexdigest()
 
 
 def _entry_header(kind: int, size: int) -> bytes:

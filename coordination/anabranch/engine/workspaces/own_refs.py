@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from anabranch.engine.git import GitError, encode
+from anabranch.engine.git import Git, GitError, encode
+from anabranch.engine.workspaces.capturing import holds
 from anabranch.engine.workspaces.checking import Finding, some
 from anabranch.engine.workspaces.names import made_prefix
 from anabranch.engine.workspaces.objects import existing
@@ -46,9 +47,18 @@ def keep_own_refs(
         made = _made(repo, workspace)
         if is_first and not made:
             return ()
-        _keep(repo, workspace, prefix, made)
+        held = _keep(repo, workspace, prefix, made)
     except GitError as error:
         return (f"its own branches, tags and stashes cannot be kept now: {error.reason}",)
+    if held:
+        return (
+            *_made_in_words(made, prefix),
+            f"not kept, for what was only copied into its workspace is in it: {_in_words(held)}",
+        )
+    return _made_in_words(made, prefix)
+
+
+def _made_in_words(made: dict[str, str], prefix: str) -> tuple[Finding, ...]:
     if not made:
         return ()
     return (f"in its own repository it made {_in_words(made)}; kept below {prefix[:-1]}",)
@@ -70,15 +80,23 @@ def _made(repo: Repository, workspace: PreparedWorkspace) -> dict[str, str]:
 
 def _keep(
     repo: Repository, workspace: PreparedWorkspace, prefix: str, made: dict[str, str]
-) -> None:
+) -> dict[str, str]:
+    """Keep what refs lead to, and take out of ``made`` what is not; return what must not be."""
     known = list_refs(live_view(repo), prefix)
     if not made and not known:
-        return
+        return {}
     frozen = frozen_view(repo, workspace.run)
     store = objects_of(repo, workspace)
     source = frozen if store is None else frozen.at(alternates=(store,))
     there = existing(source, dict.fromkeys(made.values()))
     for ref in [ref for ref, name in made.items() if name not in there]:
+        del made[ref]
+    held = {
+        ref: name
+        for ref, name in made.items()
+        if _holds(source, repo, workspace, there[name], name)
+    }
+    for ref in held:
         del made[ref]
     start = existing(frozen, {workspace.start_commit, *_before(repo, workspace, made)})
     if made:
@@ -86,6 +104,14 @@ def _keep(
     wanted = {prefix + ref: name for ref, name in made.items()}
     _write(repo, [f"delete {ref}" for ref in known if ref not in wanted])
     _write(repo, [f"update {ref} {name}" for ref, name in wanted.items()])
+    return held
+
+
+def _holds(
+    source: Git, repo: Repository, workspace: PreparedWorkspace, kind: str, name: str
+) -> bool:
+    """Say whether a branch, tag or stash holds what git must not keep."""
+    return kind in ("commit", "tag") and holds(source, repo, workspace, name)
 
 
 def _before(repo: Repository, workspace: PreparedWorkspace, made: Mapping[str, str]) -> list[str]:

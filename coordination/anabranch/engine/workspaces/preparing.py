@@ -17,16 +17,26 @@ from pathlib import Path
 from anabranch.core.events import Conflict
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.model.state import Result
-from anabranch.core.plans.plan import WorkspaceKind
-from anabranch.engine.git import GitError
+from anabranch.core.plans.plan import WorkspaceKind, WorkspaceMethod
+from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.checking import some
+from anabranch.engine.workspaces.cone import confine, view_of
 from anabranch.engine.workspaces.converting import converted_by_git
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED
+from anabranch.engine.workspaces.file_times import give_users_times
 from anabranch.engine.workspaces.identity import (
     WorkspaceReplaced,
     identity_of,
-    require_unreplaced,
 )
+from anabranch.engine.workspaces.including.frozen_files import (
+    copy_into,
+    included_in,
+    require_there,
+)
+from anabranch.engine.workspaces.including.keeping_out import add_all_but_included
+from anabranch.engine.workspaces.layers.bases import FrozenBase, frozen_base
+from anabranch.engine.workspaces.layers.laying import clear_half_laid, lay
+from anabranch.engine.workspaces.layers.standing import require_standing
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import start_ref
 from anabranch.engine.workspaces.objects import names_in
@@ -34,18 +44,21 @@ from anabranch.engine.workspaces.records import (
     claimed_by_other,
     git_path,
     index_path,
+    layers_path,
     read_record,
     write_record,
 )
-from anabranch.engine.workspaces.refs import keep_ref
+from anabranch.engine.workspaces.reflink import clone_base
+from anabranch.engine.workspaces.refs import keep_new_ref
 from anabranch.engine.workspaces.repository import (
     followed_by,
     frozen_view,
     raw_view,
     run_folder,
 )
+from anabranch.engine.workspaces.setting_aside import free_name
 from anabranch.engine.workspaces.settings import sparse_settings
-from anabranch.engine.workspaces.snapshots import take_over_own
+from anabranch.engine.workspaces.snapshots import copy_index, take_over_own
 from anabranch.engine.workspaces.stream_repository import make_stream_repository
 from anabranch.engine.workspaces.values import (
     Decisions,
@@ -71,13 +84,20 @@ def prepare_workspace(
     dependencies: Sequence[StreamResult] = (),
     decisions: Decisions = NOTHING_DECIDED,
     checkpoint: Result | None = None,
+    method: WorkspaceMethod = "worktree",
+    frozen_tree: str | None = None,
+    paths: Sequence[str] = (),
 ) -> PreparedWorkspace | Conflict:
     """Make the folder a stream works in: the base merged with its dependencies' results.
 
     Asked again for the same attempt it returns the same workspace. When the dependencies do not
     merge, nothing is made and their conflict is returned. A ``shared`` workspace is the user's own
     folder. With a ``checkpoint`` of an earlier attempt, what that had changed by then is there
-    again, uncommitted, if it merges with the start. Raises GitError when git or the disk refuses.
+    again, uncommitted, if it merges with the start.
+
+    The ``method`` says how files come into the folder; layers begin with the frozen checkout of
+    ``frozen_tree``, or else of the base. With ``paths`` the folder holds those alone. Raises
+    GitError when git or the disk refuses.
     """
     prepared = read_record(repo, run, stream, attempt)
     if prepared is not None and _still_stands(prepared):
@@ -102,10 +122,14 @@ def prepare_workspace(
         )
         write_record(repo, workspace)
         return workspace
-    keep_ref(repo, start_ref(run, stream, attempt), start.commit)
+    keep_new_ref(repo, start_ref(run, stream, attempt), start.commit)
     restored = _restored_tree(repo, run, start, (stream, checkpoint)) if checkpoint else None
     warnings = _warnings(repo, run, start.tree)
-    return make_workspace(repo, run, stream, attempt, kind, folder, start, restored, warnings)
+    lower = frozen_tree or base.tree
+    frozen = None if method == "worktree" else frozen_base(repo, run, lower, paths)
+    return make_workspace(
+        repo, run, stream, attempt, kind, folder, start, restored, warnings, frozen, method, paths
+    )
 
 
 def make_workspace(
@@ -118,19 +142,44 @@ def make_workspace(
     start: Standing,
     restored: str | None = None,
     warnings: tuple[str, ...] = (),
+    frozen: FrozenBase | None = None,
+    method: WorkspaceMethod = "worktree",
+    paths: Sequence[str] = (),
 ) -> PreparedWorkspace:
     """Make the folder and its repository, with the files of a start that somebody keeps by a ref.
 
     The files of ``restored``, if given, are there instead, as changes that are not committed.
+    With a ``frozen`` checkout it is made of layers above that, or of clones of its files.
     Raises GitError when git or the disk refuses.
     """
     folder = _unclaimed(repo, run, stream, attempt, folder)
+    own = layers_path(repo, run, stream, attempt)
+    clear_half_laid(folder, own)
     _clear_leftovers(repo, run, folder, start)
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
+    included = included_in(repo, run)
+    if included is not None:
+        require_there(included)
+    below = () if included is None else (included.folder,)
+    by_layers = frozen is not None and method == "overlay"
+    layers = lay(frozen, folder, own, below) if by_layers and frozen is not None else None
     _make_folder(repo, run, kind, folder, git_dir, start)
+    if paths:
+        confine(git_dir, paths)
     index = git_dir / "index"
-    pointers = _write_files(repo, run, folder, index, start, restored)
-    take_over_own(index, index_path(repo, run, stream, attempt))
+    git = view_of(repo, run, paths).at(work_tree=folder, index=index)
+    if layers is not None and frozen is not None:
+        copy_index(frozen.index, index)
+    elif frozen is not None:
+        clone_base(frozen, folder, git, repo.object_format)
+    has_all = frozen is not None and frozen.tree == start.tree and not restored
+    pointers = () if has_all else _write_files(git, start, restored)
+    if included is not None and layers is None:
+        copy_into(included, folder)
+        if frozen is None and not restored:
+            give_users_times(repo, folder, index)
+    alike = frozen.index if frozen is not None and layers is not None and has_all else None
+    take_over_own(index, index_path(repo, run, stream, attempt), alike)
     workspace = PreparedWorkspace(
         run,
         stream,
@@ -142,7 +191,8 @@ def make_workspace(
         git_dir,
         (*warnings, *pointers),
         restored is not None,
-        identity_of(folder),
+        identity_of(folder if layers is None else layers.upper),
+        layers,
     )
     write_record(repo, workspace)
     return workspace
@@ -150,7 +200,7 @@ def make_workspace(
 
 def _still_stands(workspace: PreparedWorkspace) -> bool:
     try:
-        require_unreplaced(workspace.path, workspace.identity)
+        require_standing(workspace)
     except WorkspaceReplaced:
         return False
     return True
@@ -161,12 +211,12 @@ def _make_folder(
 ) -> None:
     """Make the folder and its git directory, which lies inside a clone and beside others."""
     if kind == "clone":
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     else:
         _clear_git_directory(git_dir, start)
     make_stream_repository(repo, run, kind, git_dir, start.commit)
     if kind != "clone":
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         replace_whole(folder / ".git", b"gitdir: " + os.fsencode(git_dir) + b"\n")
 
 
@@ -183,7 +233,7 @@ def _clear_git_directory(git_dir: Path, start: Standing) -> None:
     if is_as_made and not objects:
         shutil.rmtree(git_dir)
     else:
-        git_dir.rename(_free_name(git_dir))
+        git_dir.rename(free_name(git_dir))
 
 
 def write_tree(repo: Repository, run: RunId, tree: str, folder: Path) -> None:
@@ -207,19 +257,11 @@ def _restored_tree(
     return None if merged.conflicts else merged.tree
 
 
-def _write_files(
-    repo: Repository,
-    run: RunId,
-    folder: Path,
-    index: Path,
-    start: Standing,
-    restored: str | None,
-) -> tuple[str, ...]:
+def _write_files(git: Git, start: Standing, restored: str | None) -> tuple[str, ...]:
     """Write the files; restored ones are changes that the stream's own git sees.
 
     Large files that cannot be had now are left as pointers, which is returned in words.
     """
-    git = frozen_view(repo, run).at(work_tree=folder, index=index)
     warnings: tuple[str, ...] = ()
     try:
         git.run("read-tree", "-m", "-u", restored or start.tree)
@@ -232,7 +274,7 @@ def _write_files(
         )
         warnings = (f"large files (LFS) are pointers in this workspace: {error.reason}",)
     if restored:
-        git.run("read-tree", start.tree)
+        git.run("read-tree", "-m", start.tree)  # what is not there stays marked as left out
     return warnings
 
 
@@ -253,7 +295,7 @@ def _clear_leftovers(repo: Repository, run: RunId, folder: Path, start: Standing
     if folder.is_dir() and not folder.is_symlink() and _holds_nothing_new(repo, run, folder, start):
         shutil.rmtree(folder)
         return
-    folder.rename(_free_name(folder))
+    folder.rename(free_name(folder))
 
 
 def _holds_nothing_new(repo: Repository, run: RunId, folder: Path, start: Standing) -> bool:
@@ -266,7 +308,7 @@ def _holds_nothing_new(repo: Repository, run: RunId, folder: Path, start: Standi
     index = run_folder(repo, run) / "index" / f".leftover-{os.getpid()}-{id(folder)}"
     git = raw_view(repo, run).at(work_tree=folder, index=index)
     try:
-        git.run("add", "-A", "-f", "--", ":/")
+        add_all_but_included(git, repo, run)
         tree = git.run("write-tree").text
         differing = git.run(
             "diff-tree", "-r", "--no-renames", "--diff-filter=d", "--name-only", start.tree, tree
@@ -276,13 +318,6 @@ def _holds_nothing_new(repo: Repository, run: RunId, folder: Path, start: Standi
     finally:
         index.unlink(missing_ok=True)
     return not differing.out
-
-
-def _free_name(folder: Path) -> Path:
-    number = 1
-    while os.path.lexists(aside := folder.with_name(f"{folder.name}@leftover-{number}")):
-        number += 1
-    return aside
 
 
 @lru_cache(maxsize=64)

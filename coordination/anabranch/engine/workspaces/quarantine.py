@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,7 +77,9 @@ def _move(apart: Path, store: Path) -> None:
     """Move every object; one that is there already is the same."""
     for folder in sorted(path for path in apart.iterdir() if path.is_dir()):
         target = store / folder.name
-        target.mkdir(exist_ok=True)
+        if not target.is_dir():
+            target.mkdir(exist_ok=True)
+            target.chmod(stat.S_IMODE(store.stat().st_mode))  # a group may share the repository
         for path in sorted(folder.iterdir(), key=_order):
             if folder.name == "pack" and path.suffix not in _PACK_ENDS:
                 continue

@@ -18,37 +18,40 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from anabranch.core.ids import RunId
-from anabranch.engine.git import Git, GitError, encode, repository_lock
-from anabranch.engine.workspaces.capturing import bring_history, workspace_view
-from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
+from anabranch.engine.git import Git, GitError, encode
+from anabranch.engine.workspaces.capturing import bring_history, given_to_git, workspace_view
+from anabranch.engine.workspaces.checking import some
+from anabranch.engine.workspaces.identity import WorkspaceReplaced
+from anabranch.engine.workspaces.including.frozen_files import included_in
+from anabranch.engine.workspaces.including.keeping_out import add_all_but_included
+from anabranch.engine.workspaces.including.setting_aside import set_changed_aside
+from anabranch.engine.workspaces.layers.bases import index_below, paths_below
+from anabranch.engine.workspaces.layers.mounting import Layers
+from anabranch.engine.workspaces.layers.standing import (
+    is_git_replaced,
+    is_there,
+    require_standing,
+)
 from anabranch.engine.workspaces.names import (
     partial_ref,
     rescue_ref,
     result_ref,
-    start_ref,
     stream_of,
-    tips_ref,
 )
 from anabranch.engine.workspaces.objects import Drafts, ObjectReader, commit_content
-from anabranch.engine.workspaces.records import (
-    git_path,
-    index_path,
-    objects_path,
-    record_path,
-)
-from anabranch.engine.workspaces.refs import drop_ref, keep_ref, list_refs, read_ref
+from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref
+from anabranch.engine.workspaces.removing import forget_workspace, remove_files
 from anabranch.engine.workspaces.repository import frozen_view, live_view, raw_view, run_folder
-from anabranch.engine.workspaces.snapshots import copy_whole_index
+from anabranch.engine.workspaces.snapshots import copy_index, copy_whole_index
 from anabranch.engine.workspaces.stream_history import (
     bring_objects,
-    forget_objects,
-    is_linked,
     objects_of,
 )
 from anabranch.engine.workspaces.values import (
@@ -80,26 +83,27 @@ def reclaim_workspace(
     if workspace.kind == "shared":
         return Kept("it is your own folder")
     try:
-        reason = _hindrance(workspace)
+        reason = _hindrance(workspace) or _of_included(repo, workspace)
         if reason is not None:
             return Kept(reason)
-        is_there = os.path.lexists(workspace.path)
+        stands = is_there(workspace)
         with tempfile.TemporaryDirectory(dir=run_folder(repo, run), prefix=".reclaiming-") as made:
             proof = _Proof(repo, workspace, Path(made))
             if most_ignored_bytes is not None and proof.ignored_bytes() > most_ignored_bytes:
                 return Kept("it holds many files that git ignores")
-            parked = proof.park() if is_there else proof.park_history()
-            changed = proof.check(parked) if is_there else None
+            parked = proof.park() if stands else proof.park_history()
+            changed = proof.check(parked) if stands else None
         if changed is not None:
             return Kept(changed)
-        if is_there:
-            _delete(workspace.path)
-        _forget(repo, workspace)
+        aside = set_changed_aside(repo, workspace) if stands else None
+        if stands:
+            remove_files(workspace)
+        forget_workspace(repo, workspace)
     except GitError as error:
         return Kept(error.reason)
     except OSError as error:
         return Kept(f"{error.strerror}: {error.filename}")
-    return parked or Reclaimed()
+    return replace(parked or Reclaimed(), aside=aside)
 
 
 def reclaim_untouched(repo: Repository, workspace: PreparedWorkspace) -> bool:
@@ -111,11 +115,13 @@ def reclaim_untouched(repo: Repository, workspace: PreparedWorkspace) -> bool:
     """
     if objects_of(repo, workspace) is not None or _hindrance(workspace) is not None:
         return False
-    git = workspace_view(repo, workspace)
-    if git.run("ls-files", "-m", "-d", "-o", "-z").out:
+    git, included = workspace_view(repo, workspace), included_in(repo, workspace.run)
+    unknown = git.run("ls-files", "-m", "-d", "-o", "-z").out.split(b"\0")
+    if any(path and (included is None or path not in included.files) for path in unknown):
         return False
-    _delete(workspace.path)
-    _forget(repo, workspace)
+    set_changed_aside(repo, workspace)
+    remove_files(workspace)
+    forget_workspace(repo, workspace)
     return True
 
 
@@ -134,21 +140,33 @@ def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ..
 def _hindrance(workspace: PreparedWorkspace) -> str | None:
     """Return why nothing can be proved about this folder, if so."""
     root = workspace.path
-    if not os.path.lexists(root):
+    if not is_there(workspace):
         return None
     try:
-        require_unreplaced(root, workspace.identity)
+        require_standing(workspace)
     except WorkspaceReplaced as error:
         return error.reason
-    own = root / ".git"
-    is_ours = own.is_dir() if workspace.kind == "clone" else not own.is_dir()
-    if own.is_symlink() or not is_ours:
+    if is_git_replaced(workspace):
         return "its .git was replaced"
     for inside, folders, names in _walk(root):
         is_bare = "HEAD" in names and {"objects", "refs"} <= set(folders)
         if ".git" in folders or ".git" in names or is_bare:
             return f"it holds a repository of its own: {inside.relative_to(root).as_posix()}"
     return None
+
+
+def _of_included(repo: Repository, workspace: PreparedWorkspace) -> str | None:
+    """Return what git would have to keep, and must not: commits with files that were taken along.
+
+    So it is with such a file in the index, unless the workspace has it just like that.
+    """
+    held = given_to_git(repo, workspace)
+    if not held:
+        return None
+    return (
+        f"its own repository holds what was only copied into it ({some(held)}), which git must "
+        f"not keep: look at it, then remove {workspace.path}"
+    )
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -177,18 +195,35 @@ class _Proof:
         self.frozen = frozen_view(self.repo, run)
         git = raw_view(self.repo, run)
         self.files = git.at(work_tree=self.workspace.path, index=self.scratch / "files")
+        included = included_in(self.repo, run)
+        self.included = included.files if included else {}
         self.tree = ""
         self.only_here: Entries = {}
         self.passed_over: str | None = None
+
+    def _begin_with_what_is_frozen(self, layers: Layers) -> None:
+        """Take the files of a frozen checkout for what they are, where they are still shown.
+
+        Nobody writes to them. What lies in the upper layer is read, whatever its times say.
+        """
+        try:
+            copy_index(index_below(layers), self.scratch / "files")
+        except FileNotFoundError:
+            return
+        above = b"".join(path + b"\0" for path in paths_below(os.fsencode(layers.upper)))
+        self.files.run("update-index", "--force-remove", "-z", "--stdin", stdin=above)
 
     def ignored_bytes(self) -> int:
         """Return how large the files are that git ignores."""
         git = self.frozen.at(work_tree=self.workspace.path, index=self.scratch / "none")
         listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "-z").fields
-        return sum((self.workspace.path / path).lstat().st_size for path in listed)
+        own = [path for path in listed if encode(path) not in self.included]
+        return sum((self.workspace.path / path).lstat().st_size for path in own)
 
     def park(self) -> Parked | None:
         """Keep by one ref whatever is not kept yet."""
+        if self.workspace.layers is not None:
+            self._begin_with_what_is_frozen(self.workspace.layers)
         self.tree = self._write_tree()
         entries = _entries(self.files.run("ls-files", "-s", "-z").fields)
         self.passed_over = self._passed_over(entries)
@@ -231,7 +266,8 @@ class _Proof:
         for inside, folders, names in _walk(root):
             for name in (*names, *folders):
                 path = inside / name
-                if path.relative_to(root).as_posix() in entries:
+                shown = path.relative_to(root).as_posix()
+                if shown in entries or encode(shown) in self.included:
                     continue
                 kind = path.lstat().st_mode
                 if stat.S_ISREG(kind) or stat.S_ISLNK(kind):
@@ -239,7 +275,7 @@ class _Proof:
         return None
 
     def _write_tree(self) -> str:
-        self.files.run("add", "-A", "-f", "--", ":/")
+        add_all_but_included(self.files, self.repo, self.workspace.run)
         return self.files.run("write-tree").text
 
     def _digest(self, content: bytes) -> str:
@@ -299,6 +335,7 @@ class _Proof:
         lines = [_stage_as_path(line) for line in listed]
         wanted = [line for line in lines if line.split(" ")[1] not in known]
         wanted = [line for line in wanted if not line.startswith(_GITLINK)]
+        wanted = [line for line in wanted if not self._is_known_copy(line)]
         if not wanted:
             return []
         self._bring_blobs({line.split(" ")[1] for line in wanted})
@@ -307,6 +344,24 @@ class _Proof:
         index.run("update-index", "-z", "--index-info", stdin=stdin)
         tree = index.run("write-tree").text
         return [self._write_commit(tree, (self.workspace.start_commit,), "Only in the index")]
+
+    def _is_known_copy(self, line: str) -> bool:
+        """Say whether a staged file is one that was taken along, as it was or as it is now.
+
+        Raises GitError if it is one in a third version: git must not keep it.
+        """
+        facts, _, staged = line.partition("\t")
+        path = staged.partition("~stage")[0]
+        if encode(path) not in self.included:
+            return False
+        known = included_in(self.repo, self.workspace.run)
+        assert known is not None
+        for place in (self.workspace.path / path, known.folder / path):
+            if place.is_file() and not place.is_symlink():
+                hashed = self.files.run("hash-object", "--no-filters", "--", str(place))
+                if hashed.text == facts.split(" ")[1]:
+                    return True
+        raise GitError(f"its index holds a version of {path} that is nowhere else")
 
     def _bring_blobs(self, blobs: set[str]) -> None:
         bring_objects(self.frozen, objects_of(self.repo, self.workspace), sorted(blobs), ())
@@ -369,47 +424,3 @@ def _stage_as_path(line: str) -> str:
     facts, _, path = line.partition("\t")
     mode, blob, stage = facts.split(" ")
     return f"{mode} {blob} 0\t{path}" + ("" if stage == "0" else f"~stage{stage}")
-
-
-def _delete(path: Path) -> None:
-    """Remove a folder under another name: a half-deleted one is never taken for whole."""
-    doomed = path.with_name(f".{path.name}.reclaimed")
-    if os.path.lexists(doomed):
-        shutil.rmtree(doomed, onerror=_make_writable)
-    path.rename(doomed)
-    shutil.rmtree(doomed, onerror=_make_writable)
-
-
-def _make_writable(remove: Callable[[str], object], path: str, _: object) -> None:
-    """Make read-only folders, as package caches have them, no obstacle to a deletion."""
-    for folder in (os.path.dirname(path), path):
-        with suppress(OSError):
-            if not stat.S_ISLNK(os.lstat(folder).st_mode):
-                os.chmod(folder, 0o700)
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-
-
-def _forget(repo: Repository, workspace: PreparedWorkspace) -> None:
-    """Remove git's and our own notes about a workspace that is gone."""
-    run, stream, attempt = workspace.run, workspace.stream, workspace.attempt
-    if is_linked(repo, workspace):
-        with repository_lock(repo.lock_path):
-            path = str(workspace.path)
-            live_view(repo).run("worktree", "remove", "-f", "-f", path, accept=(0, 128))
-    git_dir = git_path(repo, run, stream, attempt)
-    if os.path.lexists(git_dir):
-        _delete(git_dir)
-    forget_objects(objects_path(repo, run, stream, attempt))
-    if read_ref(repo, start_ref(run, stream, attempt)) is not None:
-        drop_ref(repo, start_ref(run, stream, attempt))
-    index = index_path(repo, run, stream, attempt)
-    for note in (index, *(index.with_name(index.name + end) for end in (".source", ".files"))):
-        note.unlink(missing_ok=True)
-    record = record_path(repo, run, stream, attempt)
-    record.unlink(missing_ok=True)
-    if not any(record.parent.glob("*.json")) and read_ref(repo, tips_ref(run)) is not None:
-        drop_ref(repo, tips_ref(run))

@@ -42,8 +42,23 @@ def objects_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attemp
     return _of_attempt(run_folder(repo, run) / "objects", stream, attempt)
 
 
+def layers_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
+    """Return where the layers of an attempt's workspace lie that are its own."""
+    return _of_attempt(run_folder(repo, run) / "layers", stream, attempt)
+
+
+def aside_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
+    """Return where the files lie that git must not keep of an attempt's workspace."""
+    return _of_attempt(run_folder(repo, run) / "aside", stream, attempt)
+
+
 def _of_attempt(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
     return folder / f"{in_ref(stream, capitals_count(folder))}.{attempt}"
+
+
+def own_place(workspace: PreparedWorkspace) -> Path:
+    """Return the folder that holds what is a workspace's own: of layers, the upper one."""
+    return workspace.path if workspace.layers is None else workspace.layers.upper.parent
 
 
 def write_record(repo: Repository, workspace: PreparedWorkspace) -> None:
@@ -76,6 +91,14 @@ def all_records(repo: Repository, run: RunId) -> Iterator[PreparedWorkspace]:
         noted = _read(note)
         if noted is not None:
             yield noted
+
+
+def records_in(
+    runs: Path, run: RunId | None = None
+) -> Iterator[tuple[Path, PreparedWorkspace | None]]:
+    """Yield every note about a workspace in the folder of all runs; None for an unreadable one."""
+    for note in sorted(runs.glob(f"{run or '*'}/prepared/*.json")):
+        yield note, _read(note)
 
 
 def claimed_by_other(

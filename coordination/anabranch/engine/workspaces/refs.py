@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from contextlib import suppress
 from typing import NamedTuple
 
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.objects import existing
 from anabranch.engine.workspaces.repository import live_view
 from anabranch.engine.workspaces.values import Repository
+from anabranch.files import write_fresh
 
 _MOVED = "something else moved it; look at it with git log, then try again"
 _STILL_THERE = (
@@ -66,6 +69,35 @@ def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None
 def keep_ref(repo: Repository, ref: str, new: str) -> None:
     """Point one of the engine's own refs at ``new``, wherever it stood."""
     live_view(repo).run("update-ref", ref, new)
+
+
+def make_loose_ref(repo: Repository, ref: str, new: str) -> None:
+    """Make one of the engine's own refs without git, in one step.
+
+    No lock is taken, so none is left by an engine that is killed; what it leaves lies where git's
+    clean-up takes it. Only for a repository that keeps refs as files. Raises FileExistsError if it
+    is there already, OSError.
+    """
+    path = repo.git_dir / ref
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = repo.git_dir / "objects" / f"tmp_ref_{os.urandom(8).hex()}"
+    write_fresh(fresh, f"{new}\n".encode(), mode=0o666)
+    try:
+        os.link(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def keep_new_ref(repo: Repository, ref: str, new: str) -> None:
+    """Point one of the engine's own refs, which is hardly ever there yet, at ``new``.
+
+    No process is started for it where git keeps refs as files.
+    """
+    if not (repo.git_dir / "reftable").exists():
+        with suppress(FileExistsError):
+            make_loose_ref(repo, ref, new)
+            return
+    keep_ref(repo, ref, new)
 
 
 def drop_ref(repo: Repository, ref: str) -> None:

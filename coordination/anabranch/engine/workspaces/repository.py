@@ -41,6 +41,7 @@ from anabranch.engine.workspaces.settings import (
     sparse_settings,
     write_settings,
 )
+from anabranch.engine.workspaces.settings_now import settings_now
 from anabranch.engine.workspaces.values import Repository
 from anabranch.files import replace_whole
 from anabranch.plain_files import LARGE_FILE_BYTES, copy_plain, read_if_there
@@ -288,7 +289,7 @@ def _is_named(key: str) -> bool:
 
 
 def _shared_now(repo: Repository) -> tuple[Listed, dict[str, str]]:
-    return checkout_settings(repo), shared_files(repo)
+    return settings_now(repo), shared_files(repo)
 
 
 def _shared_then(repo: Repository, run: RunId) -> tuple[Listed, dict[str, str] | None]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from anabranch.engine.git import Answer, Git, GitError, decode
+from anabranch.engine.git import Answer, Git, GitError, decode, encode
 from anabranch.files import replace_whole
 from anabranch.plain_files import (
     LARGE_FILE_BYTES,
@@ -30,6 +30,8 @@ from anabranch.plain_files import (
 from anabranch.undecodable import UNDECODABLE
 
 _MOST_NESTED = 64
+_MOST_PLACES = 500
+_MOST_GONE = 16
 _LINK_MODE = (0o160000).to_bytes(4, "big")
 _UNREAD = re.compile(r"^warning: could not open directory '(.+)': (.+)$", re.MULTILINE)
 _AT_FAULT = (
@@ -42,6 +44,7 @@ _AT_FAULT = (
     re.compile(r"^(?:fatal|error): (?:CRLF|LF) would be replaced by (?:CRLF|LF) in (.+)$", re.M),
     re.compile(r"^error: invalid path '(.+)'$", re.MULTILINE),
     re.compile(r"^error: readlink\(\"(.+)\"\): ", re.MULTILINE),
+    re.compile(r"^fatal: unable to stat '(.+)': ", re.MULTILINE),
 )
 _NO_COMMIT = "/' does not have a commit checked out"
 
@@ -56,16 +59,20 @@ class Snapshot(msgspec.Struct, frozen=True):
 def take_snapshot(git: Git, withheld: Sequence[str] = ()) -> Snapshot:
     """Write all files of ``git``'s work tree that are not ignored as a tree.
 
-    ``withheld`` are folders that do not belong to it. Raises GitError when a file or a folder
-    cannot be read, or a file not converted.
+    ``withheld`` are folders that do not belong to it. What is gone by the time git comes to it was
+    never there. Raises GitError when a file or a folder cannot be read, or a file not converted.
     """
     left_out: list[str] = []
+    looks_left = _MOST_GONE
     links = nested_with_commit(git)
     while True:
         excluded = [f":(exclude,top,literal){path}" for path in (*withheld, *links, *left_out)]
         try:
-            _require_all_read(git.run("add", "-A", "--", ":/", *excluded), withheld)
+            _require_all_read(_add(git, [":/", *excluded]), withheld)
         except GitError as error:
+            looks_left -= 1
+            if looks_left and _is_gone(git, path_at_fault(error)):
+                continue
             nested = _nested_without_commit(error.stderr)
             if nested is None or nested in left_out or len(left_out) >= _MOST_NESTED:
                 raise
@@ -78,6 +85,15 @@ def take_snapshot(git: Git, withheld: Sequence[str] = ()) -> Snapshot:
     return Snapshot(git.run("write-tree").text, tuple(left_out))
 
 
+def _add(git: Git, where: Sequence[str]) -> Answer:
+    """Add files to an index; where there are many places, they are more than a command can have."""
+    if len(where) < _MOST_PLACES:
+        return git.run("add", "-A", "--", *where)
+    places = b"".join(encode(place) + b"\0" for place in where)
+    from_stdin = ("--pathspec-from-file=-", "--pathspec-file-nul")
+    return git.run("add", "-A", *from_stdin, stdin=places)
+
+
 def path_at_fault(error: GitError) -> str | None:
     """Return the file or folder that a snapshot failed of, if git has said so."""
     for pattern in _AT_FAULT:
@@ -85,6 +101,11 @@ def path_at_fault(error: GitError) -> str | None:
         if found:
             return found[1].rstrip("/")
     return None
+
+
+def _is_gone(git: Git, path: str | None) -> bool:
+    assert git.work_tree is not None
+    return path is not None and not os.path.lexists(git.work_tree / path)
 
 
 def _require_all_read(answer: Answer, withheld: Sequence[str]) -> None:
@@ -141,10 +162,11 @@ def renew_index(
     return fault
 
 
-def take_over_own(source: Path, index: Path) -> None:
+def take_over_own(source: Path, index: Path, alike: Path | None = None) -> None:
     """Begin a private index with the folder's own, which the engine itself has just written.
 
-    Nothing in it is hidden, so nothing is looked for until somebody has written to it. Raises
+    Nothing in it is hidden, so nothing is looked for until somebody has written to it. One that is
+    ``alike`` and that nobody writes to spares a copy: git puts another file in its place. Raises
     OSError.
     """
     stamp = _stamp_file(index)
@@ -152,8 +174,32 @@ def take_over_own(source: Path, index: Path) -> None:
     index.unlink(missing_ok=True)
     written = _stamp(source)
     if written is not None:
-        copy_index(source, index)
+        if alike is None or not _linked(alike, index):
+            copy_index(source, index)
         replace_whole(stamp, json.dumps(written).encode())
+
+
+def _linked(alike: Path, index: Path) -> bool:
+    try:
+        os.link(alike, index)
+    except OSError:  # it has as many names as the disk allows
+        return False
+    return True
+
+
+def is_as_taken_over(source: Path, index: Path) -> bool:
+    """Say whether neither the folder's own index nor the private one has changed since then."""
+    try:
+        is_same = read_plain(index, LARGE_FILE_BYTES) == read_plain(source, LARGE_FILE_BYTES)
+    except OSError:
+        return False
+    return is_same and _read_stamp(_stamp_file(index)) == _stamp(source)
+
+
+def forget_index(index: Path) -> None:
+    """Remove a private index, with the note of what it was made from."""
+    index.unlink(missing_ok=True)
+    _stamp_file(index).unlink(missing_ok=True)
 
 
 def _stamp_file(index: Path) -> Path:

@@ -40,6 +40,7 @@ from anabranch.engine.workspaces.settings import (
     write_settings,
 )
 from anabranch.engine.workspaces.values import Repository
+from anabranch.files import replace_whole
 from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there, read_plain
 
 _NOT_SHARED = (
@@ -67,15 +68,58 @@ def make_stream_repository(
     made = Path(tempfile.mkdtemp(prefix=".made-", dir=git_dir.parent))
     try:
         copy_files(mould, made)
-        (made / "HEAD").write_text(f"{start}\n")
-        log = made / "logs" / "HEAD"
-        log.parent.mkdir()
-        who = f"{_IDENTITY} {int(time.time())} +0000"
-        log.write_text(f"{'0' * len(start)} {start} {who}\tanabranch: where the stream starts\n")
+        (made / "logs").mkdir()
+        stand_at(made, start)
         made.rename(git_dir)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
+
+
+def stand_at(git_dir: Path, start: str) -> None:
+    """Have a git directory stand at a commit, as where its stream starts."""
+    replace_whole(git_dir / "HEAD", f"{start}\n".encode(), mode=0o666)
+    who = f"{_IDENTITY} {int(time.time())} +0000"
+    line = f"{'0' * len(start)} {start} {who}\tanabranch: where the stream starts\n"
+    replace_whole(git_dir / "logs" / "HEAD", line.encode(), mode=0o666)
+
+
+def is_as_made(repo: Repository, run: RunId, git_dir: Path, start: str) -> bool:
+    """Say whether a stream has left the repository of its workspace alone, but for its index."""
+    mould = run_folder(repo, run) / "mould"
+    if git_dir.is_symlink():
+        return False
+    made = _stamps(mould) | {"HEAD": len(start) + 1}
+    found = _stamps(git_dir)
+    for own in ("index", "logs/HEAD", "logs"):
+        found.pop(own, None)
+        made.pop(own, None)
+    if found != made:
+        return False
+    log = read_if_there(git_dir / "logs" / "HEAD", LARGE_FILE_BYTES) or b""
+    head = read_if_there(git_dir / "HEAD", LARGE_FILE_BYTES)
+    same = all(_same(mould / name, git_dir / name) for name in ("packed-refs", "info/exclude"))
+    return head == f"{start}\n".encode() and log.count(b"\n") == 1 and same
+
+
+def _same(one: Path, other: Path) -> bool:
+    return read_if_there(one, LARGE_FILE_BYTES) == read_if_there(other, LARGE_FILE_BYTES)
+
+
+def _stamps(folder: Path, prefix: str = "") -> dict[str, int]:
+    """Return the size of each file below a folder, by its path; -1 for a folder, -2 for a link."""
+    found: dict[str, int] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_symlink():
+                found[name] = -2
+            elif entry.is_dir():
+                found[name] = -1
+                found |= _stamps(Path(entry.path), f"{name}/")
+            else:
+                found[name] = entry.stat(follow_symlinks=False).st_size
+    return found
 
 
 def mould_of(repo: Repository, run: RunId, kind: WorkspaceKind) -> Path:

@@ -16,3 +16,17 @@ def partial_work(repo: Repository, run: RunId, stream: StreamId, attempt: Attemp
     if kept is None or start is None:
         return None
     return Result(kept[0], kept[1], start[0], start[1])
+
+
+def work_kept(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Result | None:
+    """Return the kept work of an attempt whose workspace may be gone, None if none is kept.
+
+    Where nothing says any more what it started from, that is what its last commit was made on.
+    """
+    kept = read_commit(repo, partial_ref(run, stream, attempt))
+    if kept is None:
+        return None
+    start = read_commit(repo, start_ref(run, stream, attempt))
+    if start is None:
+        start = read_commit(repo, f"{kept[0]}^1") or kept
+    return Result(kept[0], kept[1], start[0], start[1])

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from anabranch.engine.git import encode
+from anabranch.engine.git import GitError, encode
 from anabranch.engine.workspaces.objects import (
     Change,
     Drafts,
@@ -155,7 +155,7 @@ def _entries(reader: ObjectReader, drafts: Drafts, tree: str | None) -> dict[byt
     if content is None:
         found = reader.read(tree)
         if found is None or found[0] != "tree":
-            return {}
+            raise GitError(f"the tree {tree} is not there: nothing can be put into it")
         content = found[1]
     return {name: (mode, blob) for mode, name, blob in tree_entries(content, len(tree) // 2)}
 

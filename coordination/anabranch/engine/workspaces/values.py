@@ -15,6 +15,7 @@ from anabranch.core.model.state import Result
 from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.workspaces.carrying import Carried
 from anabranch.engine.workspaces.identity import FolderIdentity
+from anabranch.engine.workspaces.layers.mounting import Layers
 
 RepositoryKind = Literal["git", "plain"]
 
@@ -54,7 +55,8 @@ class PreparedWorkspace(msgspec.Struct, frozen=True):
     it was made, whose it is, and whether it is still the same folder.
 
     One that ``is_restored`` also holds what an earlier attempt had changed by a checkpoint;
-    ``identity`` tells the folder from one that was put in its place.
+    ``identity`` tells the folder from one that was put in its place. One made of ``layers`` stands
+    only while they are shown in its folder.
     """
 
     run: RunId
@@ -68,6 +70,7 @@ class PreparedWorkspace(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     is_restored: bool = False
     identity: FolderIdentity | None = None
+    layers: Layers | None = None
 
 
 class FilesRemoved(msgspec.Struct, frozen=True):
@@ -163,14 +166,20 @@ class Approved(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reclaimed(msgspec.Struct, frozen=True, tag=True):
-    """The workspace is gone; everything in it was already kept elsewhere."""
+    """The workspace is gone; everything in it was already kept elsewhere.
+
+    Copies of the user's ignored files that had changed in it are in the folder ``aside`` now.
+    """
+
+    aside: Path | None = None
 
 
 class Parked(msgspec.Struct, frozen=True, tag=True):
-    """The workspace is gone; what only it held is kept by ``ref``."""
+    """The workspace is gone; what only it held is kept by ``ref``, and ``aside`` as above."""
 
     ref: str
     commit: str
+    aside: Path | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, tag=True):

@@ -17,7 +17,7 @@ from anabranch.core.deciding.points import convergence
 from anabranch.core.folds.resolutions import key_of, open_conflicts, undecided
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.outcome import NotYet, Refusal
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.wording import conflicting
 
@@ -25,7 +25,7 @@ from anabranch.core.wording import conflicting
 def resolve(draft: Draft, command: inputs.ResolveConflict) -> Refusal | None:
     """Record what the operator decided, and go on where nothing is left to decide."""
     state = draft.state
-    refusal = _why_not_now(state)
+    refusal = why_not_now(state)
     if refusal:
         return refusal
     found = [_conflict_about(state, resolution) for resolution in command.resolutions]
@@ -44,9 +44,10 @@ def resolve(draft: Draft, command: inputs.ResolveConflict) -> Refusal | None:
     return None
 
 
-def _why_not_now(state: State) -> Refusal | None:
+def why_not_now(state: State) -> Refusal | None:
+    """Return why nothing can be decided about conflicts at the moment, if so."""
     if any(p.is_busy for p in state.points.values()):
-        return Refusal("results are being merged", "try again in a moment")
+        return NotYet("results are being merged", "try again in a moment")
     if any(p.resolving for p in state.points.values()):
         return Refusal("the plan's resolver is at work on it", "wait until it has ended")
     if state.phase is RunPhase.STOPPING:
@@ -87,7 +88,7 @@ def _go_on(draft: Draft, point_id: PointId, reason: str) -> None:
 def hand_back(draft: Draft, command: inputs.HandBack) -> Refusal | None:
     """Let a stream do its work again, on top of what it could not be merged with."""
     state = draft.state
-    refusal = _why_not_now(state)
+    refusal = why_not_now(state)
     if refusal:
         return refusal
     found = [(p, c) for p, c in open_conflicts(state) if command.stream in c.streams]

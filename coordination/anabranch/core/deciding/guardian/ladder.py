@@ -58,7 +58,7 @@ def follow(draft: Draft, event: ev.StreamEvent) -> None:
     elif isinstance(event, ev.StreamProgressed):
         if stream.care.remedy == SOFT:
             _has_answered(draft, stream, event.evidence)
-    elif isinstance(event, ev.StreamStarted):
+    elif isinstance(event, ev.StreamStarted | ev.SetupStarted):
         if stream.care.remedy != SOFT:
             finish(draft, stream, "recovered", f"attempt {event.attempt} runs")
     elif isinstance(event, ev.StreamStopRequested):

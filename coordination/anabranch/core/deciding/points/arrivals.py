@@ -30,6 +30,7 @@ from anabranch.core.model.answers import refused
 from anabranch.core.model.gathering import Arrival
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import PointPhase, State, Stream
+from anabranch.core.wording import listing
 
 LARGEST_VALUE_BYTES = 64 * 1024
 
@@ -76,7 +77,7 @@ def _why_refused(state: State, call: calls.Arrive) -> tuple[str, str] | None:
     if call.caller.is_operator:
         return "only streams arrive", "ask from inside a stream"
     if point is None:
-        known = ", ".join(p.id for p in state.plan.points[:8])
+        known = listing((p.id for p in state.plan.points), 8)
         return f"there is no convergence point {call.point[:64]!r}", f"its points: {known}"
     if stream in state.streams and call.point not in convergence.points_of(state, stream):
         own = " and ".join(convergence.points_of(state, stream))

@@ -95,7 +95,7 @@ def snapshots(state: State, point: PointId) -> Iterator[tuple[StreamId, str, str
     These are the snapshots of those at work, and the results of those that have ended well.
     """
     takes = state.points[point].checkpoint.takes
-    for stream_id in state.point_plan(point).streams or state.topology.everyone:
+    for stream_id in state.point_plan(point).streams or state.topology.jobs:
         stream = state.streams[stream_id]
         if state.stream_plan(stream_id).converge != point:
             continue

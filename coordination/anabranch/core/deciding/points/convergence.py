@@ -1,8 +1,9 @@
 """Decisions about convergence points: who has arrived, when to merge, what a conflict means.
 
 Every stream takes part in the point its plan names and in the run's final point, which merges
-everything. A participant that ends without a result departs, so nobody waits for it; a point whose
-strategy still waits when nobody is left to come is abandoned rather than left open for ever.
+everything. A participant that ends without a result departs, so nobody waits for it; one whose
+result waits for a review comes when that was taken. A point whose strategy still waits when nobody
+is left to come is abandoned rather than left open for ever.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.locks.violations import why_not_merged
-from anabranch.core.deciding.points import checkpoints
+from anabranch.core.deciding.points import adopting, checkpoints
 from anabranch.core.effects import WakeAt
+from anabranch.core.folds.adoption import may_count
 from anabranch.core.folds.inheritance import left_out_below
 from anabranch.core.folds.resolutions import resolver_is_due
+from anabranch.core.folds.reviews import held_up_by, waits_for_review
 from anabranch.core.folds.verifying import needs_check
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Point, PointPhase, State, Stream
 from anabranch.core.strategies import (
     Abandon,
+    AskForOne,
     Checkpoint,
     Converge,
     PointDecision,
@@ -39,6 +43,8 @@ from anabranch.core.wording import clauses, conflicting
 
 RESOLVER_AT_WORK = "the resolver is at work"
 
+OPEN = "the run is open: what is added next is merged here too"
+
 NEWS_SECONDS = 10.0
 """A strategy's reason to wait that only changes with the clock is not recorded more often."""
 
@@ -46,13 +52,15 @@ NEWS_SECONDS = 10.0
 def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
     """Return who meets at a point, in plan order."""
     if point == FINAL_POINT:
-        return state.topology.everyone
+        return state.topology.jobs
     return state.point_plan(point).streams
 
 
 def points_of(state: State, stream: StreamId) -> tuple[PointId, ...]:
     """Return the points a stream takes part in, the final one last."""
     own = state.stream_plan(stream).points
+    if stream in state.topology.services:
+        return ()
     return own if FINAL_POINT in own else (*own, FINAL_POINT)
 
 
@@ -64,21 +72,45 @@ def report_end(draft: Draft, stream: Stream) -> None:
     own = points_of(draft.state, stream.id)
     for point_id in own:
         _report_end_at(draft, stream, draft.point(point_id))
+        if draft.state.topology.reviewed:
+            consult(draft, point_id)  # a run that is to end does not wait for a review
     for point_id in draft.state.topology.points:
         if point_id not in own:
             consult(draft, point_id)
 
 
 def _report_end_at(draft: Draft, stream: Stream, point: Point) -> None:
+    if stream.id in point.adoption.asked and stream.phase is not Phase.SUCCEEDED:
+        reopen(draft, point.id, f"{stream.id} cannot be adopted any more: {stream.reason}")
+        return
     # Whoever comes while a part is being merged is there when the point opens again.
-    is_open = point.phase is PointPhase.OPEN or not (point.is_settled or point.is_last_merge)
+    goes_on = not point.is_last_merge or bool(point.adoption.trial_of)
+    is_open = point.phase is PointPhase.OPEN or (goes_on and not point.is_settled)
     if not is_open:
         return
-    if stream.phase is Phase.SUCCEEDED:
-        if stream.id not in point.arrived:
+    if adopting.is_held_back(draft.state, stream, point.id):
+        why = adopting.given_up(draft.state, stream)
+        if why is not None and stream.id not in point.departed:
+            draft.emit(ev.ConvergenceDeparted(point.id, stream=stream.id, reason=why))
+    elif stream.phase is Phase.SUCCEEDED:
+        if stream.id not in point.arrived and not held_up_by(draft.state, stream.id):
             draft.emit(ev.ConvergenceArrived(point.id, stream=stream.id))
     elif stream.id not in point.departed:
         draft.emit(ev.ConvergenceDeparted(point.id, stream=stream.id, reason=stream.reason))
+
+
+def held_up_at(state: State, point: Point) -> list[StreamId]:
+    """Return who has succeeded and has not come to a point yet, because a review is awaited."""
+    if not state.topology.reviewed:
+        return []
+    here = {*point.arrived, *point.departed}
+    return [
+        name
+        for name in participants(state, point.id)
+        if name not in here
+        and state.streams[name].phase is Phase.SUCCEEDED
+        and held_up_by(state, name)
+    ]
 
 
 def reopen(draft: Draft, point_id: PointId, reason: str) -> None:
@@ -90,6 +122,23 @@ def reopen(draft: Draft, point_id: PointId, reason: str) -> None:
             _report_end_at(draft, stream, draft.point(point_id))
 
 
+def follow_adoption(draft: Draft, point_id: PointId) -> None:
+    """Let those go on, or depart, who met at a point that has adopted one, or has been given up."""
+    point, stopped = draft.point(point_id), draft.state.stop_reason
+    if point.phase is PointPhase.BLOCKED and stopped:  # nobody decides about it in this run
+        _abandon(draft, point_id, f"the run was stopped: {stopped}")
+        return
+    if point.phase not in (PointPhase.MERGED, PointPhase.ABANDONED):
+        return
+    if point.phase is PointPhase.MERGED:
+        adopting.pass_over_the_others(draft, point_id, adopting.not_adopted(point))
+    for stream_id in participants(draft.state, point_id):
+        stream = draft.stream(stream_id)
+        for other in points_of(draft.state, stream_id):
+            if stream.has_ended and other != point_id:
+                _report_end_at(draft, stream, draft.point(other))
+
+
 def consult(draft: Draft, point_id: PointId) -> None:
     """Ask the point's strategy what comes next, and record its answer."""
     point, state = draft.point(point_id), draft.state
@@ -99,14 +148,24 @@ def consult(draft: Draft, point_id: PointId) -> None:
         return  # one merge may leave out what another would take, so they follow each other
     view = _view_of(draft, point)
     called_off = conflict_that_stops(state)
-    if not view.outstanding and (called_off or state.stop_reason):
+    is_over = called_off or state.stop_reason
+    if is_over and view.outstanding == len(held_up_at(state, point)):
         stopped = f"the run was stopped: {state.stop_reason}"
         _abandon(draft, point_id, f"called off: {called_off}" if called_off else stopped)
         return
+    if adopting.try_alone(draft, view):
+        return  # asked again when it is known how that one stands
     decision = _lawful_answer(draft, view)
     if isinstance(decision, Abandon):
         _abandon(draft, point_id, decision.reason)
+        if view.adopts_one:
+            adopting.pass_over_the_others(draft, point_id, decision.reason)
+    elif isinstance(decision, AskForOne):
+        asked = ev.AdoptionAsked(point_id, streams=decision.streams, reason=decision.reason)
+        draft.emit(asked)
     elif isinstance(decision, Converge):
+        if adopting.asks_before(draft, point, decision.streams[0], decision.reason):
+            return
         checkpoints.call_off(draft, point_id, "the point converges")
         # The run's last point stays open as long as somebody may come: nobody is forgotten.
         is_final = decision.is_final and (point_id != FINAL_POINT or not view.outstanding)
@@ -114,7 +173,13 @@ def consult(draft: Draft, point_id: PointId) -> None:
     elif isinstance(decision, Checkpoint):
         _checkpoint(draft, point, decision, view)
     elif isinstance(decision, WaitForMore):
-        _wait(draft, point, decision)
+        is_idle = may_grow(state, point_id) and view.outstanding == 1
+        _wait(draft, point, replace(decision, reason=OPEN) if is_idle else decision)
+
+
+def may_grow(state: State, point_id: PointId) -> bool:
+    """Return whether more streams may come to a point than the plan knows by now."""
+    return state.plan.is_open and not state.stop_reason and point_id == FINAL_POINT
 
 
 def _view_of(draft: Draft, point: Point) -> PointView:
@@ -123,7 +188,7 @@ def _view_of(draft: Draft, point: Point) -> PointView:
     strategy, priority = draft.strategies.convergence_type(plan.type), state.topology.priority
     return PointView(
         point=point.id,
-        expected=len(participants(state, point.id)),
+        expected=len(participants(state, point.id)) + may_grow(state, point.id),
         arrived=point.arrived,
         departed=point.departed,
         options=options_for(abilities_of(strategy).options_type, plan.options),
@@ -135,7 +200,17 @@ def _view_of(draft: Draft, point: Point) -> PointView:
         opened_at=point.opened_at,
         checkpoint_at=point.checkpoint.finished_at,
         interval_seconds=plan.interval_seconds,
+        adopts_one=plan.adopts_one,
+        adopted=adopting.adopted_here(point) if plan.adopts_one else None,
+        failed_check=adopting.failed_checks(state, point),
+        files_changed=_sizes(state, point) if plan.adopts_one else {},
     )
+
+
+def _sizes(state: State, point: Point) -> dict[StreamId, int]:
+    """Return of how many files the work of those is who have arrived."""
+    results = ((s, state.streams[s].result) for s in point.arrived)
+    return {s: result.files_changed for s, result in results if result is not None}
 
 
 def _lawful_answer(draft: Draft, view: PointView) -> PointDecision:
@@ -237,7 +312,9 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
     family = state.topology.ancestors(decision.streams)
     if any(state.streams[s].phase is Phase.CAPTURING for s in family):
         return  # its work is being kept once more; :func:`consult` is called again after that
-    streams = [s for s in family if state.streams[s].phase is Phase.SUCCEEDED]
+    done = [s for s in family if state.streams[s].phase is Phase.SUCCEEDED]
+    counting = [s for s in done if s in decision.streams or may_count(state, s)]
+    streams = [s for s in counting if not waits_for_review(state, s)]  # they come by themselves
     in_order = tuple(state.topology.in_merge_order(streams))
     if not decision.is_final:
         in_order = _without_those_refused(draft, point_id, in_order)
@@ -247,6 +324,7 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
     if refusal:
         draft.emit(ev.ConvergenceBlocked(point_id, reason=refusal))
         return
+    adopting.note_choice(draft, draft.point(point_id), decision.streams[0], decision.reason)
     draft.emit(
         ev.ConvergenceStarted(
             point_id, streams=in_order, reason=decision.reason, is_final=decision.is_final
@@ -270,7 +348,9 @@ def _name_the_unchosen(draft: Draft, point_id: PointId, reason: str) -> None:
     point = draft.point(point_id)
     unchosen = tuple(s for s in point.arrived if s not in set(point.merging))
     if unchosen:
-        why = f"{draft.state.point_plan(point_id).type} did not choose it: {reason}"
+        plan = draft.state.point_plan(point_id)
+        why = f"{plan.type} did not choose it: {reason}"
+        why = adopting.not_adopted(point) if plan.adopts_one else why
         draft.emit(ev.ConvergenceLeftOut(point_id, streams=unchosen, reason=why))
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 
 from anabranch.core.deciding.points.convergence import participants
+from anabranch.core.folds.inheritance import LEFT_OUT
 from anabranch.core.folds.verifying import has_passed
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Point, PointPhase, State, Stream
+from anabranch.core.plans.plan import StreamPlan
 from anabranch.core.wording import clauses, counted
 
 
@@ -27,9 +29,11 @@ def left_out(state: State, point: Point) -> dict[StreamId, str]:
     for name in participants(state, point.id):
         stream = state.streams[name]
         has_result = stream.phase is Phase.SUCCEEDED
-        if name in point.left_out:
+        if stream.phase is Phase.PASSED_OVER:
+            found[name] = stream.reason
+        elif name in point.left_out:
             found[name] = point.left_out[name]
-        elif stream.phase is Phase.QUARANTINED:
+        elif stream.phase in LEFT_OUT:
             found[name] = stream.reason
         elif has_result and point.phase is PointPhase.MERGED and name not in point.merged:
             found[name] = f"it came when {point.id} had merged already"
@@ -76,6 +80,15 @@ def proof_in_words(state: State) -> str:
     merged = len(set(brought) & set(final.merged))
     standing = f"{merged} of {counted(len(brought), 'result')} merged"
     return f"{standing}; left out: {', '.join(out)}" if out else standing
+
+
+def speaks_against(state: State, plan: StreamPlan) -> bool:
+    """Return whether a stream's end keeps a run from having converged.
+
+    Of a service only its failure does: it may have been ended, or never been needed.
+    """
+    phase = state.streams[plan.id].phase
+    return phase is Phase.FAILED if plan.is_service else phase is not Phase.SUCCEEDED
 
 
 STREAMS_NAMED = 3

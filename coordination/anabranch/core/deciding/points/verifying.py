@@ -22,7 +22,7 @@ from anabranch.core.deciding.points.bisection import (
     Unreliable,
     next_step,
 )
-from anabranch.core.folds.inheritance import left_out_below
+from anabranch.core.folds.inheritance import LEFT_OUT, left_out_below
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Point, PointPhase, State
@@ -42,6 +42,7 @@ def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
         )
         return
     remembered, failures = fact.is_remembered, point.probe_failures
+    is_trial = bool(point.adoption.trial_of)
     if fact.passed:
         draft.emit(
             ev.VerifyPassed(
@@ -78,7 +79,8 @@ def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
                 is_remembered=remembered,
             )
         )
-    _go_on(draft, fact.point)
+    if not is_trial:  # else the point is open again, and asks its type
+        _go_on(draft, fact.point)
 
 
 def _may_try_again(draft: Draft, point: Point, fact: inputs.VerifyFinished) -> bool:
@@ -143,7 +145,7 @@ def _deal_with(draft: Draft, point: Point, found: Guilty, reason: str) -> None:
 def _open_where_it_counted(draft: Draft, here: PointId, reason: str) -> None:
     """Open other points again that have merged what is left out now."""
     state = draft.state
-    out = {s.id for s in state.streams.values() if s.phase is Phase.QUARANTINED}
+    out = {s.id for s in state.streams.values() if s.phase in LEFT_OUT}
     for plan in state.plan.points:
         other = state.points[plan.id]
         if plan.id != here and other.phase is PointPhase.MERGED and out & set(other.merged):
@@ -153,6 +155,9 @@ def _open_where_it_counted(draft: Draft, here: PointId, reason: str) -> None:
 def _merge_the_rest(draft: Draft, point: Point, without: StreamId) -> None:
     state = draft.state
     rest = tuple(s for s in point.checking if state.streams[s].phase is Phase.SUCCEEDED)
+    if not rest and state.point_plan(point.id).adopts_one:
+        convergence.reopen(draft, point.id, f"{without} is left out; another can be adopted")
+        return
     if not rest:
         draft.emit(ev.ConvergenceAbandoned(point.id, reason=f"without {without} nothing is left"))
         return

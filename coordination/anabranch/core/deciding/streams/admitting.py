@@ -8,12 +8,16 @@ from anabranch.core import events as ev
 from anabranch.core.deciding import alone, resources
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers
+from anabranch.core.deciding.streams import fusing
+from anabranch.core.deciding.streams.serving import why_not_served
+from anabranch.core.ids import StreamId
 from anabranch.core.model.slots import Slot
 from anabranch.core.model.state import Stream
 
 
 def give(draft: Draft, stream: Stream, slot: Slot, reason: str) -> None:
     """Give a stream a slot, and what its plan asks for."""
+    takes_over = fusing.taken_over(draft.state, stream, slot) or StreamId("")
     # It was queued just now, or waited for the slot that something else has just left.
     with draft.because_of(max(stream.cause, draft.cause or 0)):
         draft.emit(
@@ -23,6 +27,7 @@ def give(draft: Draft, stream: Stream, slot: Slot, reason: str) -> None:
                 slot=slot.number,
                 incarnation=slot.incarnation + 1,
                 placed_because=reason,
+                takes_over=takes_over,
             )
         )
         resources.grant_to_admitted(draft, stream)
@@ -39,5 +44,7 @@ def is_kept_waiting(
     if alone.why_not_beside(draft.state, stream, draft.now) is not None:
         return True
     if breakers.why_not_admitted(draft.state, stream) is not None:
+        return True
+    if why_not_served(draft.state, stream) is not None:
         return True
     return resources.why_not_admitted(draft.state, stream, reserved) is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from anabranch.core.deciding.streams.setting_up import SETUP_FAILED
 from anabranch.core.model.state import State, Stream
 from anabranch.core.patterns import PatternRefused, compiled
 from anabranch.core.plans.plan import Plan
@@ -22,6 +23,8 @@ def classify(
 ) -> FailureClass:
     """Return the class of an attempt's failure; *unknown* if nobody knows it."""
     exit_ = stream.exit
+    if stream.setup.failure:  # its command never ran
+        return _by_plan(state.plan, log_tail) or SETUP_FAILED
     if exit_ is not None and (exit_.error or exit_.code in (126, 127)):  # as a shell says it
         return CANNOT_START
     found = _by_plan(state.plan, log_tail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anabranch.core.deciding import messages, resources
+from anabranch.core.deciding import messages, questions, resources
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.locks import locks
 from anabranch.core.deciding.points import arrivals
@@ -14,6 +14,7 @@ from anabranch.core.model.state import Stream
 
 GIVES_BACK: tuple[Callable[[Draft, Stream], None], ...] = (
     messages.leave,
+    questions.give_back,
     locks.give_back,
     resources.give_back,
     arrivals.give_back,

@@ -33,14 +33,6 @@ def own_options(balancer: LoadBalancer, plan: Plan) -> Mapping[str, object]:
     return plan.balancer_options
 
 
-def ready_since(stream: Stream, queued_at: float) -> float:
-    """Return since when a stream is ready: one that is tried again, since it was first.
-
-    So it goes before its equals that have not run: what fails for everybody is found out by few.
-    """
-    return queued_at if stream.first_queued_at is None else stream.first_queued_at
-
-
 def queued_view(
     state: State,
     stream: Stream,
@@ -48,7 +40,11 @@ def queued_view(
     queued_at: float,
     options: Mapping[str, object] = NO_OPTIONS,
 ) -> QueuedStream:
-    """Return what a load balancer sees of a stream that is ready since a moment."""
+    """Return what a load balancer sees of a stream that is queued since a moment.
+
+    One that is tried again is ready since it was first, and so goes before its equals that have not
+    run: what fails for everybody is found out by few.
+    """
     plan, topology = state.stream_plan(stream.id), state.topology
     return QueuedStream(
         stream=stream.id,
@@ -62,11 +58,12 @@ def queued_view(
         waiters=topology.waiters[stream.id],
         mean_seconds=topology.mean_seconds,
         max_parallel=state.max_parallel,
-        queued_at=queued_at,
+        queued_at=queued_at if stream.first_queued_at is None else stream.first_queued_at,
         depends_on=tuple(other for d in plan.depends_on for other in d.streams),
         capabilities=plan.capabilities,
         resources=state.asks_of(stream.id),
         options=options,
+        own_slot=state.queues.homes.get(stream.id) or 0,
     )
 
 
@@ -77,9 +74,7 @@ def rank_anew(draft: Draft, reason: str) -> None:
     rank, options = ranking(balancer).rank, own_options(balancer, state.plan)
     for _, _, name in state.ready:
         stream = state.streams[name]
-        ranks[name] = rank(
-            queued_view(state, stream, stream.attempt, ready_since(stream, stream.since), options)
-        )
+        ranks[name] = rank(queued_view(state, stream, stream.attempt, stream.since, options))
     before = [name for _, _, name in state.ready]
     if before != sorted(before, key=lambda name: (ranks[name], state.topology.position[name])):
         draft.emit(ev.QueueRanked(ranks=ranks, reason=reason))
@@ -89,6 +84,5 @@ def rank_of_next(draft: Draft, stream: Stream) -> tuple[float, ...]:
     """Return the place in the queue of a stream whose next attempt is ready now."""
     balancer = draft.strategies.balancer(draft.state.plan.balancer)
     options = own_options(balancer, draft.state.plan)
-    since = ready_since(stream, draft.now)
-    view = queued_view(draft.state, stream, stream.attempt + 1, since, options)
+    view = queued_view(draft.state, stream, stream.attempt + 1, draft.now, options)
     return ranking(balancer).rank(view)

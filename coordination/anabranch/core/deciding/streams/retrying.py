@@ -29,13 +29,14 @@ def after_failed_attempt(
 
     ``kind`` is what the engine knows of the failure; None asks the classifiers.
     """
-    if stream.stop and stream.stop.then == Phase.STOPPED:
+    if stream.stop and stream.stop.then in (Phase.STOPPED, Phase.SUCCEEDED):
         draft.emit(ev.StreamStopped(stream.id, reason=stream.stop.reason))
         return
     is_known = kind is not None
     kind = kind or _failure_class(draft, stream, reason, log_tail)
     stream = draft.stream(stream.id)
     was_short = stream.memory.overrun_of(stream.attempt) is not None and not kind.is_permanent
+    was_short &= not draft.state.stream_plan(stream.id).is_service  # alone it would be for ever
     found = out_of_memory.again(stream) if was_short else _recovery(draft, stream, reason, kind)
     if isinstance(found, GiveUp) and _takes_up_late(draft, stream, reason):
         return

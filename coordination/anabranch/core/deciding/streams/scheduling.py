@@ -53,6 +53,8 @@ def time_found(draft: Draft, fact: inputs.TimeFound) -> None:
 def is_met(state: State, dependency: Dependency) -> bool:
     """Return whether a dependency's condition holds now."""
     condition = dependency.condition
+    if dependency.point and condition != "started":
+        return state.points[dependency.point].phase is PointPhase.MERGED
     if any(_is_met_by(state, other, condition) for other in dependency.streams):
         return True
     return bool(dependency.capability) and joined.is_met(state, dependency)
@@ -67,6 +69,8 @@ def _is_met_by(state: State, stream: StreamId, condition: DependencyCondition) -
             return other.has_ended
         case "started":
             return other.first_started_at is not None or other.phase is Phase.SUCCEEDED
+        case "ready":
+            return other.is_ready
         case "converged":
             points = (state.points[p] for p in state.stream_plan(other.id).points)
             return all(other.id in point.merged for point in points)
@@ -74,6 +78,10 @@ def _is_met_by(state: State, stream: StreamId, condition: DependencyCondition) -
 
 def why_never(state: State, dependency: Dependency) -> str | None:
     """Return why a dependency's condition can never hold any more, or None if it still can."""
+    if dependency.point:
+        point = state.points[dependency.point]
+        is_over = point.phase is PointPhase.ABANDONED and not is_met(state, dependency)
+        return f"nobody is adopted at {point.id}: {point.reason}" if is_over else None
     if dependency.condition == "completed" and not dependency.capability:
         return None
     if not dependency.capability:
@@ -99,13 +107,20 @@ def _why_never_by(state: State, stream: StreamId, condition: DependencyCondition
                 return f"{point.id} never converges: {point.reason}"
             if point.phase is PointPhase.MERGED:
                 return f"{point.id} converged without {other.id}"
+    if condition == "ready" and other.has_ended:
+        return None if other.serving.let_go else f"needs {other.id}, which {_ended_how(other)}"
     if other.has_ended and other.phase is not Phase.SUCCEEDED:
         return f"needs {other.id}, which {_ended_how(other)}"
     return None
 
 
 def _ended_how(stream: Stream) -> str:
-    verb = {Phase.FAILED: "failed", Phase.STOPPED: "was stopped", Phase.SKIPPED: "was skipped"}
+    verb = {
+        Phase.SUCCEEDED: "has ended",
+        Phase.FAILED: "failed",
+        Phase.STOPPED: "was stopped",
+        Phase.SKIPPED: "was skipped",
+    }
     return verb.get(stream.phase, f"was {stream.phase}")
 
 
@@ -113,10 +128,9 @@ def enqueue(draft: Draft, stream: Stream) -> None:
     """Put a stream into the queue, at the place that the load balancer gives it."""
     not_before, why = windows.opening(draft.state, stream, draft.now)
     rank = ranking.rank_of_next(draft, stream)
+    attempt = draft.state.speculation.newest(stream.id, stream.attempt) + 1
     draft.emit(
-        ev.StreamQueued(
-            stream.id, attempt=stream.attempt + 1, rank=rank, not_before=not_before, window=why
-        )
+        ev.StreamQueued(stream.id, attempt=attempt, rank=rank, not_before=not_before, window=why)
     )
 
 

@@ -17,13 +17,14 @@ from anabranch.core.deciding.points.convergence import (
     RESOLVER_AT_WORK,
     start_resolver,
 )
-from anabranch.core.deciding.streams import out_of_memory
+from anabranch.core.deciding.streams import observed, out_of_memory
 from anabranch.core.deciding.streams.retrying import after_failed_attempt
+from anabranch.core.deciding.streams.service_ends import service_ended
 from anabranch.core.deciding.undoing import follow_retry
 from anabranch.core.folds.inheritance import left_out_below
 from anabranch.core.folds.resolutions import resolver_is_due
 from anabranch.core.left_behind import is_worth_naming
-from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.lifecycle import LIVE, Phase
 from anabranch.core.model.state import Exit, Stream
 from anabranch.core.strategies.failures import CERTAIN, NOT_CAPTURED
 from anabranch.core.wording import counted
@@ -40,21 +41,13 @@ def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.PREPARING:
         return
+    if fact.taken_from:
+        left = draft.stream(fact.taken_from)
+        draft.emit(ev.WorkspaceReclaimed(left.id, attempt=left.attempt))
     if stream.stop:
         end_without_process(draft, stream)
         return
-    draft.emit(
-        ev.WorkspacePrepared(
-            fact.stream,
-            attempt=fact.attempt,
-            path=fact.path,
-            start_commit=fact.start_commit,
-            start_tree=fact.start_tree,
-            warnings=fact.warnings,
-            kept=fact.kept,
-            restored=fact.restored,
-        )
-    )
+    draft.emit(observed.prepared(fact))
     with draft.because_of_last_event():
         follow_retry(draft, draft.stream(stream.id), stream.last_started_at, fact.restored)
 
@@ -117,18 +110,9 @@ def effect_delayed(draft: Draft, fact: inputs.EffectDelayed) -> None:
 def process_started(draft: Draft, fact: inputs.ProcessStarted) -> None:
     """Record that the process runs. If somebody asked for its end meanwhile, that is owed now."""
     stream = draft.stream(fact.stream)
-    if stream.phase is not Phase.STARTING:
+    if stream.phase not in (Phase.STARTING, Phase.SETTING_UP):
         return
-    draft.emit(
-        ev.StreamStarted(
-            fact.stream,
-            attempt=fact.attempt,
-            pid=fact.pid,
-            holder_pid=fact.holder_pid,
-            log=fact.log,
-            happened_at=fact.happened_at,
-        )
-    )
+    draft.emit(observed.started(fact))
     if stream.stop:
         draft.emit(
             ev.StreamStopRequested(
@@ -140,29 +124,15 @@ def process_started(draft: Draft, fact: inputs.ProcessStarted) -> None:
 def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
     """Record how the process ended; whatever it left in its workspace is captured next."""
     stream = draft.stream(fact.stream)
-    if stream.phase not in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+    if stream.phase not in LIVE:
         return
-    draft.emit(
-        ev.StreamExited(
-            fact.stream,
-            attempt=fact.attempt,
-            exit_code=fact.exit_code,
-            signal=fact.signal,
-            error=fact.error,
-            happened_at=fact.happened_at,
-            survivors_ended=fact.survivors_ended,
-            lost_bytes=fact.lost_bytes,
-            cpu_seconds=fact.cpu_seconds,
-            peak_memory_mb=fact.peak_memory_mb,
-            memory_kills=fact.memory_kills,
-        )
-    )
+    draft.emit(observed.exited(fact))
     out_of_memory.found_at_exit(draft, stream, fact)
 
 
 def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
     """Record a flood of output: it does not end a stream, but people get to know."""
-    if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+    if draft.stream(fact.stream).phase in LIVE:
         draft.emit(
             ev.OutputCut(fact.stream, attempt=fact.attempt, left_out_bytes=fact.left_out_bytes)
         )
@@ -183,7 +153,7 @@ def let_go(draft: Draft, fact: inputs.StreamLetGo) -> None:
 
 def process_lost(draft: Draft, fact: inputs.ProcessLost) -> None:
     """Record that the process vanished and nobody knows how it ended."""
-    if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+    if draft.stream(fact.stream).phase in LIVE:
         draft.emit(ev.StreamLost(fact.stream, attempt=fact.attempt, reason=fact.reason))
 
 
@@ -191,6 +161,12 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
     """Let a stream succeed, or deal with its failure, now that its work is kept."""
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.CAPTURING:
+        return
+    if draft.state.stream_plan(stream.id).is_service:
+        if fact.commit:
+            draft.emit(observed.kept_in_part(fact))
+        how = exit_in_words(stream.exit)
+        service_ended(draft, draft.stream(stream.id), how, fact.log_tail, fact.fault)
         return
     why, fault = why_not_succeeded(draft, stream), fact.fault
     works_apart = draft.state.stream_plan(stream.id).workspace != "shared"
@@ -200,17 +176,7 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
         _succeed(draft, stream, fact)
         return
     if fact.commit:
-        draft.emit(
-            ev.PartialCaptured(
-                stream.id,
-                attempt=stream.attempt,
-                commit=fact.commit,
-                ref=fact.ref,
-                files_changed=fact.files_changed,
-                log_tail=fact.log_tail,
-                warnings=fact.warnings,
-            )
-        )
+        draft.emit(observed.kept_in_part(fact))
     reason = "; ".join(text for text in (why, fault) if text)
     lasting = NOT_CAPTURED if fact.may_be_captured_again else CERTAIN
     kind = lasting if why is None and fact.fault else None

@@ -26,6 +26,7 @@ from anabranch.core.deciding.waiting.resource_waits import (
     TurnWaits,
 )
 from anabranch.core.deciding.waiting.sources import RegistrationWaits, stuck_streams, who_can_meet
+from anabranch.core.folds.reviews import held_up_by
 from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import breakers_of
 from anabranch.core.model.lifecycle import Phase
@@ -37,8 +38,10 @@ from anabranch.core.model.locks import (
     grants_before,
     shown,
 )
+from anabranch.core.model.questions import open_questions
 from anabranch.core.model.state import State, Stream
 
+OPERATOR = "operator"
 MOST_HOLDERS = 8
 """Of more than so many who hold what is short, none is named: any of them would do."""
 
@@ -69,13 +72,16 @@ def waits_of(state: State, stream: StreamId) -> list[Wait]:
     """Return everything that a stream waits for now, of the plan or joined from outside."""
     found = called_waits(state, stream)
     planned = state.streams.get(stream)
-    return found if planned is None else [*found, *_before_its_start(state, planned)]
+    if planned is None:
+        return found
+    return [*found, *_before_its_start(state, planned), *review_waits(state, planned)]
 
 
 def called_waits(state: State, stream: StreamId) -> list[Wait]:
     """Return what a stream waits for while it runs: what it called for, and room if it is held."""
     called = [*_locks(state.locks, stream), *_resources(state, stream), *_points(state, stream)]
-    return [*called, *_room(state, stream), *_joining(state, stream)]
+    asked = _asked(state, stream)
+    return [*called, *asked, *_room(state, stream), *_joining(state, stream)]
 
 
 def keeps_waiting(state: State, stream: StreamId) -> list[tuple[str, Wait]]:
@@ -137,6 +143,11 @@ def _resources(state: State, stream: StreamId) -> Iterator[Wait]:
                 yield Wait("resource", name, None, w.since)
 
 
+def _asked(state: State, stream: StreamId) -> Iterator[Wait]:
+    for question in open_questions(state.questions, stream):
+        yield Wait("operator", f"an answer to `{question.text}`", "operator", question.since)
+
+
 def _room(state: State, stream: StreamId) -> Iterator[Wait]:
     planned = state.streams.get(stream)
     if planned is not None and planned.held and planned.phase is Phase.RUNNING:
@@ -174,7 +185,22 @@ def _before_its_start(state: State, stream: Stream) -> Iterator[Wait]:
     elif stream.phase is Phase.RETRYING:
         yield Wait("time", "its next attempt", None, stream.since, stream.not_before)
     elif stream.phase is Phase.BLOCKED:
-        yield Wait("operator", "a decision", "operator", stream.since)
+        yield Wait("operator", "a decision", OPERATOR, stream.since)
+
+
+def review_waits(state: State, stream: Stream) -> list[Wait]:
+    """Return whose review a stream that has succeeded waits for, before it comes to its points."""
+    if stream.phase is not Phase.SUCCEEDED:
+        return []
+    return [
+        Wait(
+            "operator",
+            "a review" if other == stream.id else f"the review of {other}",
+            "operator",
+            state.streams[other].since,
+        )
+        for other in held_up_by(state, stream.id)
+    ]
 
 
 def _dependencies(state: State, stream: Stream) -> Iterator[Wait]:
@@ -184,7 +210,9 @@ def _dependencies(state: State, stream: Stream) -> Iterator[Wait]:
         holders = who_can_meet(state, dependency)
         for holder in holders:
             yield Wait("dependency", dependency.words, shown(holder), stream.since)
-        if not holders:
+        if dependency.point and state.points[dependency.point].adoption.asked:
+            yield Wait("operator", f"who is adopted at {dependency.point}", OPERATOR, stream.since)
+        elif not holders:
             yield Wait("dependency", dependency.words, None, stream.since)
     window = stream.window
     if is_awaited(stream):
@@ -197,6 +225,9 @@ def _dependencies(state: State, stream: Stream) -> Iterator[Wait]:
 def _admission(state: State, stream: Stream) -> Iterator[Wait]:
     if stream.not_before > state.at:
         yield Wait("time", stream.window.why or "its time", None, stream.since, stream.not_before)
+        return
+    if state.resources.disk_shortage:
+        yield Wait("disk", "room on the disk", None, stream.since)
         return
     named = breakers_of(state.stream_plan(stream.id))
     is_held = breakers.why_not_admitted(state, stream) is not None
@@ -213,4 +244,4 @@ def _admission(state: State, stream: Stream) -> Iterator[Wait]:
         name = ", ".join(sorted(state.asks_of(stream.id)))
         yield Wait("resource", name, shown(turn.holder), turn.since, is_before=True)
     if not lacks and not holding and not turns:
-        yield Wait("slot", "a slot", None, stream.since)
+        yield Wait("slot", state.queues.wanted_by(stream.id) or "a slot", None, stream.since)

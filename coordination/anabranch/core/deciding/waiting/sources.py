@@ -201,6 +201,8 @@ def who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
     if dependency.capability:
         able = joined.who_can_meet(state, dependency)
         return able if len(able) == 1 else []
+    if dependency.point:
+        return [s for s in dependency.streams if not state.streams[s].has_ended]
     if dependency.condition != "converged":
         return [dependency.stream]
     waited_for: dict[StreamId, None] = {dependency.stream: None}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from anabranch.core import calls
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer, Call
+from anabranch.core.deciding import questions
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.hearing import Handler
 from anabranch.core.deciding.locks import locks
@@ -24,7 +25,7 @@ ABANDONED = "nobody came back for it"
 
 def withdraw(draft: Draft, call: calls.Withdraw) -> None:
     """End the wait with a ticket, if it is the caller's."""
-    if not any(end(draft, call) for end in (_lock, _resources, _arrival)):
+    if not any(end(draft, call) for end in (_lock, _resources, _arrival, _question)):
         reason = f"nothing of yours waits under ticket {call.ticket}"
         draft.answer = refused(reason, "it may have been granted: unlock or release it then")
         return
@@ -84,6 +85,11 @@ def _arrival(draft: Draft, call: calls.Withdraw) -> bool:
             )
         return True
     return False
+
+
+def _question(draft: Draft, call: calls.Withdraw) -> bool:
+    stream, ticket = call.caller.stream, call.number
+    return questions.withdraw(draft, stream, ticket, GIVEN_UP, call.is_abandoned)
 
 
 CALLS: dict[type[Call], Handler] = {calls.Withdraw: withdraw}

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from anabranch.core.deciding import resources
+from anabranch.core.deciding.streams.copies import in_words as copy_in_words
 from anabranch.core.deciding.streams.scheduling import is_met
-from anabranch.core.deciding.waiting.reasons import Wait, called_waits
+from anabranch.core.deciding.waiting.reasons import Wait, called_waits, review_waits
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
@@ -92,8 +93,16 @@ def reason_for(state: State, stream: Stream) -> str:
         return resources.why_queued(state, stream)
     if stream.phase is Phase.RUNNING and not stream.liveness.verdict:
         waits = waiting_for(state, stream.id)
-        return f"waits for {waits}" if waits else stream.reason
+        return f"waits for {waits}" if waits else _beside_a_copy(state, stream)
+    if stream.phase is Phase.SUCCEEDED and state.topology.reviewed:
+        waits = in_words(review_waits(state, stream))
+        return f"{stream.reason}; waits for {waits}" if waits else stream.reason
     return stream.reason
+
+
+def _beside_a_copy(state: State, stream: Stream) -> str:
+    copy = state.copies.get(stream.id)
+    return stream.reason if copy is None else f"{stream.reason}; {copy_in_words(copy)}"
 
 
 def missing_for(state: State, stream: StreamId) -> list[str]:

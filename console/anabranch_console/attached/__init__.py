@@ -1,0 +1,1 @@
+"""Being attached to a stream's terminal: what is typed, what is shown, and how it is left."""

@@ -1,0 +1,46 @@
+"""What a stream cannot do that works on a part of the project only (`paths`)."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+
+from anabranch.config.problems import Problem
+
+
+def parts_of_projects(streams: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield the keys of streams that do not go together with their `paths`."""
+    for name, entry in streams.items():
+        paths = entry.get("paths") if isinstance(entry, dict) else None
+        if not isinstance(paths, list) or not paths:
+            continue
+        assert isinstance(entry, dict)
+        where = ("streams", name)
+        if entry.get("sync") is True:
+            yield Problem(
+                (*where, "sync"),
+                "others' files are brought into the whole project, and this stream has a part",
+                "leave out `paths` or `sync`",
+            )
+        if entry.get("handler_workspace") == "each":
+            yield Problem(
+                (*where, "handler_workspace"),
+                "handlers with workspaces of their own work on the whole project",
+                "leave out `paths`, or let handlers work in that of their stream",
+            )
+        folder = entry.get("working_dir", ".")
+        if isinstance(folder, str) and not _is_there(folder, paths):
+            yield Problem(
+                (*where, "working_dir"),
+                "it lies outside of the stream's `paths`",
+                "name its folder there, too",
+            )
+
+
+def _is_there(folder: str, paths: list[object]) -> bool:
+    """Say whether a folder is in a part of the project, or on the way to it."""
+    wanted = posixpath.normpath(folder)
+    if wanted == ".":
+        return True
+    kept = [posixpath.normpath(path) for path in paths if isinstance(path, str)]
+    return any(f"{wanted}/".startswith(f"{k}/") or f"{k}/".startswith(f"{wanted}/") for k in kept)

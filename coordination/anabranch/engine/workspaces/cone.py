@@ -1,0 +1,86 @@
+"""A part of a large repository: some folders, and the files beside the way to them.
+
+A stream that has ``paths`` finds those alone. To git it is a sparse checkout in cone mode, so that
+it works inside, and what is not there is not removed. Source: git-sparse-checkout(1), "INTERNALS".
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from anabranch.core.ids import RunId
+from anabranch.engine.git import Git
+from anabranch.engine.workspaces.repository import copy_files, frozen_view, run_folder
+from anabranch.engine.workspaces.settings import Setting, write_settings
+from anabranch.engine.workspaces.values import Repository
+from anabranch.files import replace_whole
+
+_SETTINGS: tuple[Setting, ...] = (
+    ("core.sparsecheckout", "true"),
+    ("core.sparsecheckoutcone", "true"),
+)
+_PATTERNS = "info/sparse-checkout"
+_SPECIAL = re.compile(r"([\\*?\[])")
+
+
+def patterns_of(paths: Sequence[str]) -> bytes:
+    """Return what git keeps of folders in cone mode; one that lies in another adds nothing."""
+    wanted = sorted({path.strip("/") for path in paths})
+    leaves = [path for path in wanted if not any(path.startswith(f"{one}/") for one in wanted)]
+    above = {path[:at] for path in leaves for at in _ends_of_folders(path)}
+    lines = ["/*", "!/*/"]
+    for path in sorted({*leaves, *above}):
+        written = _SPECIAL.sub(r"\\\1", path)
+        lines.append(f"/{written}/")
+        if path not in leaves:
+            lines.append(f"!/{written}/*/")
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _ends_of_folders(path: str) -> list[int]:
+    return [at for at, letter in enumerate(path) if letter == "/"]
+
+
+def name_of_cone(paths: Sequence[str]) -> str:
+    """Return a short name of a part; nothing if it is the whole."""
+    return blake2b(patterns_of(paths), digest_size=6).hexdigest() if paths else ""
+
+
+def view_of(repo: Repository, run: RunId, paths: Sequence[str]) -> Git:
+    """Return the frozen view, which checks out no more than a part if paths are given."""
+    git = frozen_view(repo, run)
+    if not paths:
+        return git
+    assert git.git_dir is not None
+    place = run_folder(repo, run) / f"cone-{name_of_cone(paths)}"
+    if not place.is_dir():
+        _make(git.git_dir, place, paths)
+    return replace(git, git_dir=place, settings=(*git.settings, *_SETTINGS))
+
+
+def _make(frozen: Path, place: Path, paths: Sequence[str]) -> None:
+    made = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        copy_files(frozen, made)
+        (made / "info").mkdir(exist_ok=True)
+        replace_whole(made / _PATTERNS, patterns_of(paths))
+        made.rename(place)
+    except OSError:
+        if not place.is_dir():  # somebody else has made it meanwhile
+            raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def confine(git_dir: Path, paths: Sequence[str]) -> None:
+    """Have a stream's own git know that its workspace is a part, and which one."""
+    (git_dir / "info").mkdir(exist_ok=True)
+    replace_whole(git_dir / _PATTERNS, patterns_of(paths), mode=0o666)
+    write_settings(git_dir / "config", _SETTINGS)

@@ -1,0 +1,25 @@
+"""Showing the workspaces of a run again when an engine takes it over: a reboot ends all mounts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from anabranch.core.ids import RunId
+from anabranch.engine.workspaces.identity import WorkspaceReplaced
+from anabranch.engine.workspaces.layers.standing import is_there, require_standing
+from anabranch.engine.workspaces.records import all_records
+from anabranch.engine.workspaces.repository import run_folder
+from anabranch.engine.workspaces.values import Repository
+
+
+def show_layers(repo: Repository, run: RunId) -> None:
+    """Show the layers of a run's workspaces wherever they are not shown.
+
+    What cannot be shown now is found again, and told, when somebody asks for its work.
+    """
+    if not (run_folder(repo, run) / "layers").is_dir():
+        return
+    for workspace in all_records(repo, run):
+        if workspace.layers is not None and is_there(workspace):
+            with suppress(WorkspaceReplaced):
+                require_standing(workspace)

@@ -1,0 +1,156 @@
+"""Workspaces made of layers: real runs, real mounts, a console that is killed, a machine that was
+started anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anabranch.engine.workspaces.layers.mounting import (
+    hide_all_below,
+    mounted_below,
+    why_not_layers,
+)
+from anabranch.engine.workspaces.layers.place import NOTE
+from tests.e2e.program import Program, until
+from tests.engine.repositories import git
+
+LAYERS: dict[str, Any] = {"isolation": {"method": "overlay"}}
+FOLDERS: dict[str, Any] = {"isolation": {"method": "worktree"}}
+STREAMS = {
+    "adds": "mkdir -p new/deep; echo n > new/deep/n.txt; chmod +x README.md",
+    "removes": "rm -r src; mkdir src; echo b > src/b.txt",
+    "renames": {"command": "mv new moved; git mv README.md READ.md", "depends_on": ["adds"]},
+    "commits": "echo c > c.txt; git add c.txt; "
+    "git -c user.name=c -c user.email=c@d commit -qm c; echo more >> c.txt",
+}
+
+
+@pytest.fixture
+def layered(program: Program, tmp_path: Path) -> Iterator[Program]:
+    """The program where layers can be had; what is mounted in the end is taken away."""
+    why_not = why_not_layers(tmp_path)
+    if why_not:
+        pytest.skip(f"no layers here: {why_not}")
+    yield program
+    program.end_everything()
+    hide_all_below(tmp_path)
+
+
+def result(program: Program) -> str:
+    """Run the plan and return the tree of its result."""
+    program.expect(0, "run", "--headless")
+    return git(program.project, "rev-parse", f"{program.status()['commit']}^{{tree}}")
+
+
+def test_they_bring_the_same_result_as_folders(layered: Program) -> None:
+    layered.plan(STREAMS, **FOLDERS)
+    expected = result(layered)
+    layered.plan(STREAMS, **LAYERS)
+    assert result(layered) == expected
+    where = Path(layered.streams()["removes"]["workspace"])
+    assert os.path.ismount(where)
+    assert git(where, "status", "--porcelain").split("\n")[0] == " D src/a.txt"
+    layered.expect(0, "gc")
+    assert not mounted_below(layered.state_home)
+    assert not [path for path in layered.folder().path.rglob("upper") if path.exists()]
+
+
+def test_after_a_reboot_what_lies_in_the_upper_layer_is_kept(layered: Program) -> None:
+    """Processes and mounts are gone then. An empty folder is not taken for a stream's work."""
+    first = "if [ $ANABRANCH_ATTEMPT = 1 ]; then echo kept > kept.txt; echo there; sleep 60; fi"
+    layered.plan({"work": {"command": f"{first}; echo done > done.txt", "retries": 1}}, **LAYERS)
+    host = layered.begin("run", "--headless")
+    layered.await_log("work", "there")
+    host.kill()
+    layered.end_everything()
+    hide_all_below(layered.state_home)
+    layered.expect(0, "resume", "--headless")
+    (partial,) = layered.status()["streams"][0]["partial"]
+    shown = git(layered.project, "show", "--stat", "--format=", partial)
+    assert [line.split()[0] for line in shown.splitlines()[:-1]] == ["kept.txt"]
+    commit = layered.status()["commit"]
+    assert git(layered.project, "ls-tree", "--name-only", commit).split()[:2] == [
+        "README.md",
+        "done.txt",
+    ]
+
+
+def test_a_plan_that_insists_on_them_is_refused_where_they_cannot_be_had(
+    program: Program, tmp_path: Path
+) -> None:
+    program.plan({"a": "true"}, **LAYERS)
+    comma = tmp_path / "state,home"
+    answer = program.begin("run", "--headless", XDG_STATE_HOME=str(comma)).wait()
+    assert answer.code == 2
+    assert 'method = "overlay" cannot be had here: a comma' in answer.err
+    assert 'write method = "auto"' in answer.err
+    assert "Traceback" not in answer.err
+
+
+# --- without the right to mount ------------------------------------------------------------------
+
+UNPRIVILEGED = ("setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin")
+
+
+@pytest.fixture
+def confined(program: Program, tmp_path: Path) -> Iterator[Program]:
+    """The program without the right to mount, where user namespaces can be had."""
+    program.through = UNPRIVILEGED if os.geteuid() == 0 else ()
+    probe = (*program.through, "unshare", "-Um", "true")
+    if shutil.which("setpriv") is None or subprocess.run(probe, check=False).returncode:
+        pytest.skip("no user namespaces here")
+    yield program
+    program.end_everything()
+
+
+def test_in_a_namespace_it_is_the_same_and_outlives_the_console(confined: Program) -> None:
+    (confined.project / ".git/info/exclude").write_text(".env\n")
+    (confined.project / ".env").write_text("what git ignores and work needs\n")
+    isolation = {"method": "overlay", "include": [".env"]}
+    wait = f"echo there; until test -e {confined.scratch}/go; do sleep 0.02; done"
+    waits = f"set -e; grep needs .env; echo w > w.txt; {wait}; ls > seen.txt"
+    confined.plan({**STREAMS, "waits": waits}, isolation=isolation)
+    host = confined.begin("run", "--headless")
+    confined.await_log("waits", "there")
+    host.kill()
+    shown = confined.expect(0, "diff", "waits", "--stat").out
+    assert "w.txt" in shown
+    outside = Path(confined.streams()["waits"]["workspace"])
+    assert os.listdir(outside) == [NOTE], "nobody outside has it in this place"
+    (confined.scratch / "go").touch()
+    confined.expect(0, "resume", "--headless")
+    commit = confined.status()["commit"]
+    names = git(confined.project, "show", f"{commit}:seen.txt").split()
+    assert names == ["README.md", "seen.txt", "src", "w.txt"]
+    confined.expect(0, "gc")
+    assert not [path for path in confined.folder().path.rglob("upper") if path.exists()]
+    confined.await_quiet()
+
+
+def test_the_namespace_is_found_again_by_whoever_is_left_in_it(confined: Program) -> None:
+    """Its keeper is killed, too: a second mount of one upper layer would be nobody's workspace."""
+    wait = f"echo there; until test -e {confined.scratch}/go; do sleep 0.02; done"
+    confined.plan({"waits": f"echo w > w.txt; {wait}; ls > seen.txt"}, **LAYERS)
+    host = confined.begin("run", "--headless")
+    confined.await_log("waits", "there")
+    host.kill()
+    note = json.loads((confined.state_home / "anabranch" / "namespace.json").read_text())
+    confined.kill(note["keeper"])
+    resumed = confined.begin("resume", "--headless")
+    until(lambda: confined.status()["state"] == "running", "it is hosted again")
+    (confined.scratch / "go").touch()
+    assert resumed.wait().code == 0
+    commit = confined.status()["commit"]
+    assert git(confined.project, "show", f"{commit}:seen.txt").split()[-1] == "w.txt"
+    again = json.loads((confined.state_home / "anabranch" / "namespace.json").read_text())
+    assert (again["mounts"], again["keeper"] != note["keeper"]) == (note["mounts"], True)
+    confined.expect(0, "gc")
+    confined.await_quiet()
