@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from stage import pause, tell_guide
+from stage import call, pause, tell_guide
 
 PAUSE_SECONDS = 0.4
 CHANGES = [
@@ -28,6 +28,7 @@ CHANGES = [
 
 def main() -> None:
     path = Path("ledger/entries.py")
+    call("send", "style", "I change ledger/entries.py")  # style asks for its lock now
     for number, (old, new) in enumerate(CHANGES, 1):
         pause(PAUSE_SECONDS)
         text = path.read_text("utf-8")

@@ -35,6 +35,15 @@ def note(key: str, value: object) -> None:
     call("state", "set", key, json.dumps(value))
 
 
+def hear_from(stream: str, within_seconds: int = 60) -> None:
+    """Wait until another stream has written: what the two show together is no matter of luck."""
+    until = time.monotonic() + within_seconds
+    while time.monotonic() < until:
+        messages = call("inbox", "--wait", "2").get("messages", [])
+        if any(message["from"] == stream for message in messages):
+            break
+
+
 def progress(status: str, share: float) -> None:
     """Say what is being done, and how much of it is."""
     call("heartbeat", "--status", status, "--progress", f"{share:.2f}")
