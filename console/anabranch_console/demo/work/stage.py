@@ -36,7 +36,7 @@ def note(key: str, value: object) -> None:
 
 
 def hear_from(stream: str, within_seconds: int = 60) -> None:
-    """Wait until another stream has written: what the two show together is no matter of luck."""
+    """Wait until another stream has written: what the two show together is then certain."""
     until = time.monotonic() + within_seconds
     while time.monotonic() < until:
         messages = call("inbox", "--wait", "2").get("messages", [])
