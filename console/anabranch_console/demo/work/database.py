@@ -7,13 +7,13 @@ Whoever is first keeps it until the next waits for it, so that the waiting can b
 
 import sys
 
-from stage import call, hear_from
+from stage import IS_FIRST_ATTEMPT, call, hear_from
 
 DATABASE = "database=1"
 
 
 def main(turn: str, other: str) -> int:
-    if turn == "next":
+    if turn == "next" and IS_FIRST_ATTEMPT:
         hear_from(other)
         if call("request", DATABASE).get("outcome") == "granted":
             return 0

@@ -3,12 +3,11 @@
 With --hang-once the first attempt stands still in the middle, so that a recovery can be seen.
 """
 
-import os
 import sys
 import time
 from pathlib import Path
 
-from stage import call, pause, tell_guide
+from stage import IS_FIRST_ATTEMPT, call, pause, tell_guide
 
 PAUSE_SECONDS = 0.4
 CHANGES = [
@@ -28,14 +27,15 @@ CHANGES = [
 
 def main() -> None:
     path = Path("ledger/entries.py")
-    call("send", "style", "I change ledger/entries.py")  # style asks for its lock now
+    if IS_FIRST_ATTEMPT:
+        call("send", "style", "I change ledger/entries.py")  # style asks for its lock now
     for number, (old, new) in enumerate(CHANGES, 1):
         pause(PAUSE_SECONDS)
         text = path.read_text("utf-8")
         assert old in text, f"{path} is not as expected: {old!r} is missing"
         path.write_text(text.replace(old, new), "utf-8")
         print(f"{path}: change {number} of {len(CHANGES)}", flush=True)
-        if "--hang-once" in sys.argv and os.environ.get("ANABRANCH_ATTEMPT") == "1":
+        if "--hang-once" in sys.argv and IS_FIRST_ATTEMPT:
             tell_guide("2: modernise hangs, and holds a lock that style waits for")
             tell_guide("7: the guardian sees it, asks for a sign, ends it, starts it again")
             print("waiting for an answer that never comes", flush=True)

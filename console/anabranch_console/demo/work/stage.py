@@ -8,6 +8,7 @@ from typing import Any
 
 PACE = float(os.environ.get("DEMO_PACE", "1"))
 """How many times slower than usual: somebody who looks on has to be able to follow."""
+IS_FIRST_ATTEMPT = os.environ.get("ANABRANCH_ATTEMPT") == "1"
 PATIENCE_SECONDS = float(os.environ.get("DEMO_PATIENCE", "1"))
 """How long to wait for a person before going on without."""
 GUIDE = "guide"
@@ -39,9 +40,10 @@ def hear_from(stream: str, within_seconds: int = 60) -> None:
     """Wait until another stream has written: what the two show together is then certain."""
     until = time.monotonic() + within_seconds
     while time.monotonic() < until:
-        messages = call("inbox", "--wait", "2").get("messages", [])
-        if any(message["from"] == stream for message in messages):
-            break
+        for message in call("inbox", "--wait", "2").get("messages", []):
+            if message["from"] == stream:
+                call("ack", str(message["id"]))
+                return
 
 
 def progress(status: str, share: float) -> None:
