@@ -15,6 +15,7 @@ from anabranch.core.deciding.guardian import breakers, by_hand
 from anabranch.core.deciding.hearing import why_not_heard
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.points import arrivals
+from anabranch.core.deciding.streams.placing import PATIENCE_SECONDS
 from anabranch.core.deciding.streams.scheduling import is_met
 from anabranch.core.deciding.waiting.reasons import called_waits, waits_of
 from anabranch.core.deciding.waiting.sources import SOURCES
@@ -27,8 +28,9 @@ from anabranch.core.model.lifecycle import ACTIVE, Phase
 from anabranch.core.model.locks import asks_of, blockers, shown
 from anabranch.core.model.outcome import Decision
 from anabranch.core.model.resources import Amounts
+from anabranch.core.model.slots import slot_of
 from anabranch.core.model.snapshots import decode_state, encode_state
-from anabranch.core.model.state import State
+from anabranch.core.model.state import State, Stream
 from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.strategies import Strategies
 from anabranch.core.views.forecasts import granted_by_revoking, skipped_without
@@ -259,6 +261,14 @@ def waits_for_nothing(state: State, now: float) -> Iterator[str]:
                 yield f"{joined.id} is ready, and was not told"
 
 
+def _waits_at_its_slot(state: State, stream: Stream, now: float) -> bool:
+    """Whether a balancer has it wait where something near is warm, which it may for a while."""
+    home = state.queues.homes.get(stream.id)
+    if home is None or slot_of(state.slots, home).runs is None:
+        return False
+    return now < resources.ready_since(stream) + PATIENCE_SECONDS
+
+
 def _slots(state: State, now: float) -> Iterator[str]:
     if state.base is None or state.has_ended or state.stop_reason:
         return
@@ -268,6 +278,8 @@ def _slots(state: State, now: float) -> Iterator[str]:
     for _, _, name in state.ready:
         stream = state.streams[name]
         if stream.not_before > now or breakers.why_not_admitted(state, stream):
+            continue
+        if _waits_at_its_slot(state, stream, now):
             continue
         if resources.why_not_admitted(state, stream, reserved) is None:
             yield f"{name} is queued although it might start"
