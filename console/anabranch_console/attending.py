@@ -49,7 +49,8 @@ class Attending(VerbOwner):
         do: Callable[[str, str], None],
     ) -> None:
         self._model, self._steering, self._home, self._do = model, steering, home, do
-        self._sent: set[str] = set()
+        self._sent: dict[str, str] = {}
+        self._unsent: dict[StreamId, str] = {}
         self._seen: set[tuple[StreamId, int]] = set()
         self._visited: tuple[StreamId | None, StreamId] | None = None
 
@@ -67,7 +68,9 @@ class Attending(VerbOwner):
         sent = next((i for i in known if i.number == event.input), None)
         if sent is None or sent.request not in self._sent:
             return
-        self._sent.discard(sent.request)
+        text = self._sent.pop(sent.request)
+        if event.verdict == "refused":
+            self._keep(event.stream, text)
         hint = f"; {event.hint}" if event.hint else ""
         words = f"{event.verdict}: {event.evidence} ({event.stream}){hint}"
         self._steering.tell(_LEVELS.get(event.verdict, "warning"), words)
@@ -121,7 +124,13 @@ class Attending(VerbOwner):
     def _open(self, stream: StreamId, *, is_typing: bool) -> None:
         self.looked_at(stream)
         look, mean = partial(self._glance, stream), partial(self._mean, stream)
-        self._steering.ask(Peek(look, mean, is_typing=is_typing), lambda _: None)
+        draft = self._unsent.get(stream, "")
+        peek = Peek(look, mean, partial(self._keep, stream), is_typing=is_typing, draft=draft)
+        self._steering.ask(peek, lambda _: None)
+
+    def _keep(self, stream: StreamId, unsent: str) -> None:
+        """Keep what was typed for a stream and did not reach it: it is there for the next try."""
+        self._unsent[stream] = unsent
 
     def _glance(self, name: StreamId, cells: int, most_lines: int) -> Glance:
         state, now = self._model.live_state, self._model.source.now()
@@ -162,6 +171,8 @@ class Attending(VerbOwner):
         return WaitsFor(way, None, stands, inputs[-1].number if inputs else Seq(0))
 
     def _mean(self, stream: StreamId, wanted: Meant) -> None:
+        if wanted.way != "verb":
+            self._unsent.pop(stream, None)
         if wanted.way == "verb" and wanted.text == "next-attention":
             self.go_to_next("")
         elif wanted.way == "verb" and stream not in self._model.live_state.streams:
@@ -199,10 +210,12 @@ class Attending(VerbOwner):
     def _answer(self, stream: StreamId, text: str, question: Question | None) -> None:
         if question is None:
             self._steering.tell("warning", f"{stream} asks nothing any more")
+            self._keep(stream, text)
             return
         found = meant(question, text, None)
         if isinstance(found, Refusal):
             self._steering.tell("warning", f"{found.reason}; {found.hint}")
+            self._keep(stream, text)
             return
         asked = AnswerQuestion(stream=question.stream, answer=found, question=question.ticket)
         self._steering.steer(asked)
@@ -213,7 +226,7 @@ class Attending(VerbOwner):
 
     def _type(self, stream: StreamId, text: str) -> None:
         request = f"console-{uuid4().hex}"
-        self._sent.add(request)
+        self._sent[request] = text
         self._steering.steer(SendInput(stream=stream, text=text, request=request))
 
     def cannot_reply(self, words: str) -> str | None:

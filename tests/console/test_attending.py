@@ -180,6 +180,33 @@ async def test_a_line_is_typed_into_a_terminal_and_its_verdict_told(
         assert len([c for c in source.commands if isinstance(c, SendInput)]) == 1
 
 
+async def test_what_was_refused_or_left_is_there_for_the_next_try(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """A text that did not reach its stream is not typed a second time, and goes when it has."""
+    async with open_console(source) as console:
+        _prompt(source)
+        await console.frame()
+        await console.command("reply prompt")
+        await console.press(*"yes", "escape", "enter", "!", "enter")
+        (sent,) = [c for c in source.commands if isinstance(c, SendInput)]
+        assert sent.text == "yes!"
+        pending = source.state.streams[StreamId("prompt")].terminal.pending
+        assert pending is not None
+        source.feed(
+            inputs.InputTyped(
+                stream=sent.stream, number=pending.number, verdict="refused", evidence="a draft"
+            )
+        )
+        await console.frame()
+        await console.command("reply prompt")
+        assert "type and enter: yes!" in console.shown()
+        await console.press("enter")
+        assert [c.text for c in source.commands if isinstance(c, SendInput)] == ["yes!", "yes!"]
+        await console.command("reply prompt")
+        assert "type and enter: _" in console.shown()
+
+
 async def test_a_burst_goes_where_it_was_typed_for(
     open_console: OpenConsole, source: ScriptedSource
 ) -> None:

@@ -72,6 +72,7 @@ class Peek(Dialog):
     Args:
         look: returns what there is to see, for a width in cells and a number of lines.
         answered: called with what is meant, once the dialog has gone.
+        kept: called with what was typed and not sent; a text that is typed begins with ``draft``.
         is_typing: whether an answer is typed from the start on.
     """
 
@@ -85,13 +86,16 @@ class Peek(Dialog):
         self,
         look: Callable[[int, int], Glance],
         answered: Callable[[Meant], None],
+        kept: Callable[[str], None],
         *,
         is_typing: bool = False,
+        draft: str = "",
     ) -> None:
         super().__init__("", "esc back")
-        self._look, self._answered = look, answered
+        self._look, self._answered, self._kept = look, answered, kept
         self._glance: Glance | None = None
-        self._typed: str | None = "" if is_typing else None
+        self._draft = draft
+        self._typed: str | None = draft if is_typing else None
         self._typed_for: WaitsFor | None = None
 
     def on_mount(self) -> None:
@@ -125,7 +129,7 @@ class Peek(Dialog):
     def _stop_typing(self) -> None:
         """Say that nobody is there any more who could be told, and what was not sent."""
         unsent = f": {cut_left(safe(self._typed or ''), 60)}" if self._typed else ""
-        self._typed = None
+        self._keep()
         self.notify(f"it is over; nothing was sent{unsent}", severity="warning", markup=False)
 
     def _keys(self, glance: Glance) -> str:
@@ -196,7 +200,7 @@ class Peek(Dialog):
         if glance is None or glance.is_over:
             return
         if self._typed is None:
-            self._typed = ""
+            self._typed, self._typed_for = self._draft, glance.waits_for
             self.draw()
         elif self._typed and self._typed_for and self._typed_for.has_gone(glance.waits_for):
             self._typed_for = glance.waits_for
@@ -215,8 +219,13 @@ class Peek(Dialog):
         if self._typed is None:
             self.dismiss(None)
         else:
-            self._typed = None
+            self._keep()
             self.draw()
+
+    def _keep(self) -> None:
+        """Stop typing; what was typed is there again when the next text is begun."""
+        self._draft, self._typed = self._typed or "", None
+        self._kept(self._draft)
 
     def _mean(self, meant: Meant) -> None:
         self.dismiss(None)

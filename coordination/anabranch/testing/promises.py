@@ -52,6 +52,7 @@ FROM_OUTSIDE = (
     ev.ConflictResolved,
     ev.ConflictReopened,
     ev.ConflictHandedBack,
+    ev.StreamAdopted,
     ev.ReviewTaken,
     ev.WorkHandedBack,
     ev.NoteAdded,
