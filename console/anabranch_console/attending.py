@@ -15,6 +15,7 @@ from anabranch.core.views.attention import attention_of, is_unseen, letters_of, 
 from anabranch.core.views.questions import Question, meant, open_questions
 from anabranch.engine.masking import masked_tail
 from anabranch_console import operator_calls
+from anabranch_console.panes.stream_details import why_empty
 from anabranch_console.panes.streams import HOME, StreamsPane
 from anabranch_console.presenters.attention_lines import peek_lines
 from anabranch_console.presenters.wording import safe
@@ -138,7 +139,8 @@ class Attending(VerbOwner):
         question = self._question(name)
         log = self._home.details.log_path(stream) if stream is not None else None
         output = masked_tail(log, LAST_LINES) if log is not None else []
-        output = output if stream is not None else [OUTSIDE]
+        if not any(map(str.strip, output)):
+            output = [OUTSIDE if stream is None else why_empty(stream, log)]
         attention = attention_of(state, name, is_hosted=self._model.source.hosting != "nobody")
         letters = [text_of_message(m) for m in letters_of(state, name)]
         lines = peek_lines(attention, question, letters, output, now, cells, most_lines)

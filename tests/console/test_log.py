@@ -108,6 +108,16 @@ async def test_a_line_that_goes_on_beyond_the_edge_says_so(
         assert "…" not in shown
 
 
+async def test_a_log_that_was_removed_is_not_said_to_be_empty(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    source = _source(tmp_path, "hello from talker")
+    (tmp_path / "logs" / "quiet.1.log").unlink()
+    async with open_console(source) as console:
+        await console.press("j")
+        assert "its log is not there any more" in _log_text(console)
+
+
 async def test_moving_the_cursor_changes_the_log(open_console: OpenConsole, tmp_path: Path) -> None:
     """Each stream has its own log; one that never spoke says so."""
     async with open_console(_source(tmp_path, "hello from talker")) as console:

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from anabranch.core import events as ev
+from anabranch.core import inputs
 from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import FINAL_POINT, Attempt, PointId, Seq, StreamId
 from anabranch.core.model.lifecycle import (
@@ -243,3 +244,19 @@ def test_the_diagram_is_the_table() -> None:
 def test_people_see_only_the_states_that_scripts_rely_on() -> None:
     """Each phase has a public state of the contract."""
     assert {public_state(phase) for phase in Phase} <= CONTRACT_STATES
+
+
+def test_that_output_was_cut_is_told_once_an_attempt() -> None:
+    """Whoever takes a run over finds the log as cut as it was, which is no news."""
+    run = given(stream("a"))
+    run.base()
+    run.run("a")
+    flood = inputs.OutputLeftOut(stream=A, attempt=1, left_out_bytes=9)
+    assert run.give(flood) == ["output_cut a"]
+    run.resume()
+    assert run.give(flood) == []
+    run.exited("a", 1)
+    run.kept("a")
+    run.retry("a")
+    run.run("a")
+    assert run.give(inputs.OutputLeftOut(stream=A, attempt=2, left_out_bytes=9)) == ["output_cut a"]

@@ -134,7 +134,7 @@ class StreamDetails(Contained, Vertical):
         self.merges_marked = bool(merged)  # others that are marked later are not meant
         if not merged:
             path = self.log_path(stream)
-            self._say_when_empty(_why_empty(stream))
+            self._say_when_empty(why_empty(stream, path))
             self.log_view.open(*([path] if path else []))
             return
         known = [(one.id, path) for one in merged if (path := self.log_path(one))]
@@ -290,7 +290,10 @@ class StreamDetails(Contained, Vertical):
         self.show_tab(tabs[(tabs.index(self.tab) + step) % len(tabs)])
 
 
-def _why_empty(stream: Stream) -> str:
-    if stream.log:
+def why_empty(stream: Stream, log: Path | None) -> str:
+    """Say why there is nothing to read in a stream's log; it may have been removed."""
+    if stream.log and log is not None:
+        if stream.started_at is not None and not log.exists():
+            return "its log is not there any more"
         return "it wrote nothing" if stream.has_ended else "no output yet"
     return "no log: it never started" if stream.has_ended else "no log yet: not started"

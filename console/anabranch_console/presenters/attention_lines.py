@@ -82,8 +82,6 @@ def peek_lines(
     room = max(1, most_lines - len(head) - len(asked) - 1)
     shown = [line for line in output if line.strip()][-room:]
     body: list[Line] = [(Span(cut_right(line, cells), "muted"),) for line in shown]
-    if not body:
-        body = [(Span("no output yet", "faint"),)]
     return [*head, (Span(""),), *body, *asked]
 
 

@@ -121,7 +121,7 @@ def _started(s: Stream, record: ev.Recorded, event: ev.StreamStarted, spent: flo
 
 
 def _output_cut(s: Stream, record: ev.Recorded, event: ev.OutputCut, spent: float) -> Stream:
-    return s
+    return replace(s, cut_in=event.attempt)
 
 
 def _held(s: Stream, record: ev.Recorded, event: ev.StreamHeld, spent: float) -> Stream:

@@ -189,7 +189,8 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     ``active_seconds`` were when it began. ``slot`` and ``incarnation`` are the lease of its newest
     attempt, ``placed_because`` is why it was put there, and ``goes_on_from`` is whose workspace it
     has taken over, or is to. ``looked_at`` is the newest attempt that somebody has looked at when
-    it was over. ``ports`` are its newest attempt's, by name.
+    it was over, ``cut_in`` the newest whose output was too much for its log. ``ports`` are its
+    newest attempt's, by name.
     """
 
     id: StreamId
@@ -245,6 +246,7 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     memory: MemoryCare = MemoryCare()
     terminal: Terminal = Terminal()
     looked_at: Attempt = 0
+    cut_in: Attempt = 0
     ports: dict[str, int] = {}
     setup: Setup = Setup()
     serving: Serving = Serving()

@@ -175,7 +175,7 @@ def _over(draft: Draft, copy: Copy, reason: str) -> None:
 
 
 def _output_left_out(draft: Draft, copy: Copy, fact: inputs.OutputLeftOut) -> None:
-    if copy.run.phase in LIVE:
+    if copy.run.phase in LIVE and copy.run.cut_in != fact.attempt:
         draft.emit(
             ev.OutputCut(fact.stream, attempt=fact.attempt, left_out_bytes=fact.left_out_bytes)
         )

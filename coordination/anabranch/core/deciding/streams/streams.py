@@ -131,8 +131,9 @@ def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
 
 
 def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
-    """Record a flood of output: it does not end a stream, but people get to know."""
-    if draft.stream(fact.stream).phase in LIVE:
+    """Record a flood of output: it does not end a stream, but people get to know, once."""
+    stream = draft.stream(fact.stream)
+    if stream.phase in LIVE and stream.cut_in != fact.attempt:
         draft.emit(
             ev.OutputCut(fact.stream, attempt=fact.attempt, left_out_bytes=fact.left_out_bytes)
         )
