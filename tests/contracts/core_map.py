@@ -55,7 +55,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "logs": ("log_levels", "log_order"),
     "messages": ("messages", "dead_letters", "ordering"),
     "ports": ("ports",),
-    "resources": ("resources", "disk"),
+    "resources": ("resources", "disk", "old_runs"),
     "memory": ("memory", "victims", "alone"),
     "who joined": ("joined",),
     "waiting": ("waiting",),

@@ -61,6 +61,14 @@ EFFECTS = {
     "::test_what_others_run_or_obey_is_named_before_it_is_taken_over",
     "coordination.isolation.max_disk": f"{CORE}disk.py"
     "::test_nothing_new_starts_above_the_budget_and_what_runs_goes_on",
+    **dict.fromkeys(
+        ("coordination.keep_runs.converged", "coordination.keep_runs.failed"),
+        f"{E2E}keeping_runs.py::test_nothing_goes_unless_it_is_asked_for_and_the_newest_stay",
+    ),
+    "coordination.keep_runs.stopped": f"{E2E}keeping_runs.py"
+    "::test_work_that_nobody_has_reviewed_keeps_its_run",
+    "coordination.keep_runs.at_least": f"{E2E}keeping_runs.py"
+    "::test_nothing_goes_unless_it_is_asked_for_and_the_newest_stay",
     "coordination.state_management.type": f"{CORE}shared_state.py"
     "::test_centralized_state_merges_nothing",
     "coordination.state_management.keep_versions": f"{CORE}shared_state.py"

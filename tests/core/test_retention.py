@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.engine.retention import ENDINGS, Kept, chosen
+from anabranch.core.plans.plan import KeepRuns
+from anabranch.engine.retention import ENDINGS, Kept, chosen, due
 
 STATES = (*ENDINGS, "running", "interrupted", "needs_operator", "open", "unreadable")
 runs = st.lists(
@@ -39,3 +40,20 @@ def test_who_asks_for_older_ones_gets_fewer(
     more, fewer = (set(chosen(kept, age, states)) for age in sorted((one, other)))
     assert fewer <= more
     assert more <= set(chosen(kept, 0.0))
+
+
+limits = st.none() | st.floats(0, 1e9)
+
+
+@given(runs, st.builds(KeepRuns, limits, limits, limits, st.integers(0, 10)))
+def test_by_itself_only_what_its_ending_has_a_limit_for_goes_and_the_newest_stay(
+    known: list[Kept], policy: KeepRuns
+) -> None:
+    """``known`` is in the order of the runs, the newest first; the oldest go first."""
+    names = due(known, policy)
+    spared = {one.run for one in known[: policy.at_least]}
+    for one in known:
+        limit = policy.by_ending.get(one.state)
+        is_due = limit is not None and one.run in chosen([one], limit) and one.run not in spared
+        assert (one.run in names) == is_due
+    assert names == [one.run for one in reversed(known) if one.run in names]

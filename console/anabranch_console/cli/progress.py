@@ -182,6 +182,8 @@ class Progress:
             case ev.DiskUseChanged():
                 sign = "stalled" if event.shortage else "running"
                 return "disk", sign, coordination_events.DETAILS[type(event)](event)
+            case ev.OldRunsRemoved():
+                return "old runs", "waiting", coordination_events.DETAILS[type(event)](event)
             case ev.OverheadExceeded():
                 return "overhead", "stalled", event.reason
         return None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 import click
 import msgspec
 
 from anabranch import exit_codes
-from anabranch.core.views.projections import SCHEMA, run_state
+from anabranch.core.views.projections import SCHEMA
 from anabranch.core.wording import counted, disk_size
 from anabranch.engine.reaching_layers import leave_unused_layers
 from anabranch.engine.removing import RemovedRun, remove_run
-from anabranch.engine.retention import Kept, chosen
-from anabranch.engine.runs import FoundRun, find_run, read_run, run_folders
+from anabranch.engine.retention import chosen, standing
+from anabranch.engine.runs import find_run, read_run, run_folders
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
 from anabranch_console.cli.consenting import can_ask
@@ -67,19 +66,9 @@ def _meant(
     if names:
         return list(dict.fromkeys(find_run(here(), name) for name in names))
     found = {home.run: home for home in run_folders(here())}
-    kept = (_kept(read_run(home)) for home in found.values())
-    wanted = chosen((one for one in kept if one is not None), older_than or 0.0, states)
+    known = (standing(read_run(home)) for home in found.values())
+    wanted = chosen(known, older_than or 0.0, states)
     return [home for run, home in found.items() if run in wanted]
-
-
-def _kept(found: FoundRun) -> Kept | None:
-    """Return what is to be known of a run to choose it; None if it cannot be read."""
-    state = found.state
-    if state is None:
-        return None
-    ended = None if state.ended_at is None else state.started_wall + state.ended_at
-    over = None if ended is None else time.time() - ended
-    return Kept(state.run, run_state(state, found.is_hosted), found.is_hosted, over)
 
 
 def _tell(one: RemovedRun) -> None:

@@ -25,6 +25,7 @@ WARNINGS = (
 )
 ERRORS = (ev.LockViolated, ev.DeadlockDetected)
 _SHORT = 120
+_MOST_RUNS = 3
 
 
 def _value(raw: Raw) -> str:
@@ -65,6 +66,17 @@ def _disk(event: ev.DiskUseChanged) -> str:
     return event.shortage or f"{used} are used; streams start again"
 
 
+def _old_runs(event: ev.OldRunsRemoved) -> str:
+    size = wording.disk_size(event.removed_bytes)
+    gone = f"removed {wording.listing(list(event.removed), _MOST_RUNS)}, {size}"
+    parts = [gone] if event.removed else []
+    first = list(event.kept.items())[:_MOST_RUNS]
+    parts += [f"{run} stays: {reason}" for run, reason in first]
+    if len(event.kept) > len(first):
+        parts.append(f"{wording.counted(len(event.kept) - len(first), 'other')} too")
+    return "; ".join(parts) or "no older run is due any more"
+
+
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.LockQueued: lambda e: f"{e.path} ({e.mode}), which {shown(e.holder)} has",
     ev.LockGranted: lambda e: f"{e.path} ({e.mode}), fence {e.fence}",
@@ -93,6 +105,7 @@ DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.InputSent: lambda e: f"{e.verdict}: {e.evidence}",
     ev.MachineMeasured: lambda e: amounts_text(e.capacity),
     ev.DiskUseChanged: _disk,
+    ev.OldRunsRemoved: _old_runs,
     ev.MachineLoadChanged: _load,
     ev.ResourcesGranted: lambda e: amounts_text(e.amounts),
     ev.ResourcesQueued: lambda e: amounts_text(e.amounts),

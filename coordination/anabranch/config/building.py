@@ -19,6 +19,7 @@ from anabranch.core.plans.plan import (
     AskPlan,
     Dependency,
     FanPlan,
+    KeepRuns,
     Plan,
     PointPlan,
     RatePlan,
@@ -56,6 +57,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         include=tuple(coordination.isolation.include),
         sensitive=tuple(coordination.isolation.sensitive),
         max_disk_bytes=coordination.isolation.max_disk,
+        keep_runs=_keep_runs(file),
         file_access=coordination.isolation.file_access,
         resources=dict(coordination.resources.__pydantic_extra__ or {}),
         on_excess=coordination.resources.on_excess,
@@ -69,6 +71,11 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         shared_state=_shared_state(file),
         **setups_for_all(coordination.isolation),
     )
+
+
+def _keep_runs(file: PlanFile) -> KeepRuns:
+    table = file.coordination.keep_runs
+    return KeepRuns(table.converged, table.failed, table.stopped, table.at_least)
 
 
 def _shared_state(file: PlanFile) -> SharedStatePlan:

@@ -29,6 +29,7 @@ def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[
             *_without_checkpoints(plan, file),
             *_without_verify(file),
             *_without_capacity(plan, machine),
+            *_without_ages(file),
         )
     ]
 
@@ -54,6 +55,13 @@ def _without_a_time(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
         if table.at is None:
             for key in sorted(table.model_fields_set & {"zone", "catch_up"}):
                 yield ("streams", name, key), "it has no `at`, and waits for no time of day"
+
+
+def _without_ages(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
+    keep = file.coordination.keep_runs
+    if keep.model_fields_set == {"at_least"}:
+        why = "no run goes by itself; write for how long one is kept, as `converged`"
+        yield ("coordination", "keep_runs", "at_least"), why
 
 
 def _with_shared_files(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:

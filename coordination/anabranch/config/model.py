@@ -28,6 +28,7 @@ from anabranch.config.values import (
     Duration,
     IncludePattern,
     Pattern,
+    PositiveAge,
     PositiveDuration,
     ProjectPath,
     Protocol,
@@ -41,7 +42,7 @@ from anabranch.config.values import (
     sound_options,
 )
 from anabranch.core.ids import STREAM_ID_PATTERN
-from anabranch.core.plans.plan import USUAL_RETRIES, USUAL_SETUP_SECONDS
+from anabranch.core.plans.plan import USUAL_RETRIES, USUAL_RUNS_KEPT, USUAL_SETUP_SECONDS
 
 _NAMES: JsonDict = {"propertyNames": {"pattern": f"^{STREAM_ID_PATTERN}$"}}
 
@@ -151,6 +152,23 @@ class Recovery(Table):
     )
 
 
+class KeepRuns(Table):
+    """For how long runs that are over are kept, by how they ended; left out: until you say."""
+
+    converged: PositiveAge | None = Field(
+        default=None, description="One that converged goes when it is over for so long."
+    )
+    failed: PositiveAge | None = Field(
+        default=None, description="One that failed goes when it is over for so long."
+    )
+    stopped: PositiveAge | None = Field(
+        default=None, description="One that was stopped goes when it is over for so long."
+    )
+    at_least: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=USUAL_RUNS_KEPT, description="So many of the newest runs stay, whatever their age."
+    )
+
+
 class CoordinationResources(Table):
     """How much there is of what streams ask for, and what happens to one that uses too much."""
 
@@ -203,6 +221,10 @@ class Coordination(Table):
     tell_conflicts: bool = Field(
         default=False,
         description="Tell running streams by message when their work would not merge.",
+    )
+    keep_runs: KeepRuns = Field(
+        default_factory=KeepRuns,
+        description="When a run is over, older ones go whose work is in your own branches.",
     )
     isolation: Isolation = Field(default_factory=Isolation)
     state_management: StateManagement = Field(default_factory=StateManagement)

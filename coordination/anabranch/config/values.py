@@ -60,6 +60,18 @@ def duration_seconds(value: object) -> float:
     return float(value)
 
 
+_DAYS = re.compile(r"(\d{1,5})([dw])\Z", re.ASCII)
+_DAY_SECONDS = 86_400.0
+
+
+def age_seconds(value: object) -> float:
+    """Turn ``"30d"``, ``"2w"`` or a duration as written into seconds."""
+    found = _DAYS.match(value) if isinstance(value, str) else None
+    if found is None:
+        return duration_seconds(value)
+    return int(found[1]) * _DAY_SECONDS * (7 if found[2] == "w" else 1)
+
+
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([KMGTP]i?)?B", re.ASCII)
 _POWERS = " KMGTP"
 
@@ -304,6 +316,13 @@ PositiveDuration = Annotated[
     _Written,
     AfterValidator(_more_than_none),
     WithJsonSchema({"anyOf": [_some_length, _duration_text]}),
+]
+_age_text = {"type": "string", "pattern": r"^[0-9]{1,5}[dw]$"}
+PositiveAge = Annotated[
+    float,
+    BeforeValidator(age_seconds),
+    AfterValidator(_more_than_none),
+    WithJsonSchema({"anyOf": [_some_length, _age_text, _duration_text]}),
 ]
 SizeOnDisk = Annotated[
     int,

@@ -106,6 +106,12 @@ def _coordination(plan: Plan) -> Table:
         "sync_interval": _unless(shared.sync_interval_seconds, 300.0),
         "keep_versions": shared.versions_kept,
     }
+    keep = {
+        "converged": plan.keep_runs.converged_seconds,
+        "failed": plan.keep_runs.failed_seconds,
+        "stopped": plan.keep_runs.stopped_seconds,
+        "at_least": _unless(plan.keep_runs.at_least, bare.keep_runs.at_least),
+    }
     intervals = {p.interval_seconds for p in plan.points} - {_BARE_POINT.interval_seconds}
     return _said(
         max_parallel=None if plan.is_adaptive else plan.max_parallel,
@@ -117,6 +123,7 @@ def _coordination(plan: Plan) -> Table:
         fusion=_unless(plan.fuses, True),
         speculation=plan.has_speculation,
         tell_conflicts=plan.tell_conflicts,
+        keep_runs=_without_empty(keep),
         isolation=_without_empty(isolation),
         state_management=_without_empty(state),
         heartbeat=_without_empty(_heartbeat(beats, {"interval": 60.0, "timeout": 600.0})),

@@ -176,6 +176,10 @@ class ApproveResult(Effect, frozen=True):
     """Bring the result to the user's branch."""
 
 
+class RemoveOldRuns(Effect, frozen=True):
+    """Remove the project's older runs that the plan does not keep, if their work is kept."""
+
+
 class WriteReport(Effect, frozen=True):
     """The run came to an end: write its report beside the journal."""
 
@@ -191,6 +195,7 @@ _IN_WORDS: dict[type[Effect], str] = {
     RunVerify: "the check",
     ApproveResult: "the approval",
     AskVictim: "a steal",
+    RemoveOldRuns: "removing old runs",
     WriteReport: "the report",
 }
 

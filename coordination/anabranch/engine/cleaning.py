@@ -84,8 +84,17 @@ class CleanedRun(msgspec.Struct, frozen=True):
     never_begun: bool = False
 
 
-def clean_run(home: RunFolder, strategies: Strategies, is_rehearsal: bool = False) -> CleanedRun:
-    """Reclaim the workspaces of a run that is over; a rehearsal only says which there are."""
+def clean_run(
+    home: RunFolder,
+    strategies: Strategies,
+    is_rehearsal: bool = False,
+    *,
+    may_park: bool = True,
+) -> CleanedRun:
+    """Reclaim the workspaces of a run that is over; a rehearsal only says which there are.
+
+    Unless it ``may_park`` what only a workspace holds, such a one is kept.
+    """
     why_not = reach_layers_of(home)
     if why_not:
         return CleanedRun(home.run, skipped=f"its workspaces cannot be reached: {why_not}")
@@ -103,7 +112,7 @@ def clean_run(home: RunFolder, strategies: Strategies, is_rehearsal: bool = Fals
             return CleanedRun(home.run, never_begun=True)
         journal = Journal.open(home.journal, "write")
         try:
-            return _clean(home, journal, strategies, is_rehearsal)
+            return _clean(home, journal, strategies, is_rehearsal, may_park)
         finally:
             journal.close()
     except AnabranchError as error:
@@ -174,7 +183,11 @@ def rescues_of(folder: Path) -> tuple[Rescue, ...]:
 
 
 def _clean(
-    home: RunFolder, journal: Journal, strategies: Strategies, is_rehearsal: bool
+    home: RunFolder,
+    journal: Journal,
+    strategies: Strategies,
+    is_rehearsal: bool,
+    may_park: bool,
 ) -> CleanedRun:
     state = journal.load()
     if state is None:
@@ -190,7 +203,9 @@ def _clean(
     engine = Engine(journal, strategies, RunClock.of_journal(journal, state).now, state)
     done: list[Cleaned] = []
     for workspace in list(_workspaces(repository, state)):
-        cleaned = _rehearsed(workspace) if is_rehearsal else _reclaim(repository, workspace)
+        cleaned = (
+            _rehearsed(workspace) if is_rehearsal else _reclaim(repository, workspace, may_park)
+        )
         done.append(cleaned)
         is_of_a_stream = cleaned.stream in state.streams  # no event tells of handlers' workspaces
         if not is_rehearsal and cleaned.outcome != "kept" and is_of_a_stream:
@@ -208,10 +223,10 @@ def _workspaces(repository: Repository, state: State) -> Iterator[PreparedWorksp
         yield from handler_workspaces(repository, state.run, plan.id)
 
 
-def _reclaim(repository: Repository, workspace: PreparedWorkspace) -> Cleaned:
+def _reclaim(repository: Repository, workspace: PreparedWorkspace, may_park: bool) -> Cleaned:
     about = (workspace.stream, workspace.attempt, str(workspace.path))
     taken = bytes_in(own_place(workspace))
-    outcome = reclaim_workspace(repository, workspace.run, workspace)
+    outcome = reclaim_workspace(repository, workspace.run, workspace, may_park=may_park)
     match outcome:
         case Kept():
             return Cleaned(*about, "kept", reason=outcome.reason, bytes=taken)

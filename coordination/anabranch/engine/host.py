@@ -273,6 +273,7 @@ class RunHost:
             gateway.environment,
             self.looking.watcher,
             Executing(parts.extensions.executors, self._guard),
+            parts.strategies,
             self.looking.interference,
             handler_watch.hear,
             self.vitals,

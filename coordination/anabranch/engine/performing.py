@@ -26,10 +26,9 @@ from anabranch.core.deciding.owed import is_owed
 from anabranch.core.deciding.streams.stealing import let_go
 from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.core.model.state import State
-from anabranch.core.views.samples import samples_of
+from anabranch.core.strategies import Strategies
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
-from anabranch.engine.durations import learn
 from anabranch.engine.effort import Effort
 from anabranch.engine.executing import Executing
 from anabranch.engine.interference import Interference
@@ -40,6 +39,7 @@ from anabranch.engine.performers.captures import CaptureEffects
 from anabranch.engine.performers.failures import failure_of
 from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.going_on import handlers_in_env
+from anabranch.engine.performers.keeping_lessons import keep_lessons
 from anabranch.engine.performers.launching import launch_spec, own_variables
 from anabranch.engine.performers.offering import Offering
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects
@@ -90,6 +90,7 @@ class Performing:
         variables: Callable[[StreamId, Attempt, str], Mapping[str, str]],
         watcher: WorkspaceWatcher,
         executing: Executing,
+        strategies: Strategies,
         interference: Interference,
         hear_handlers: Callable[[StreamId], Awaitable[None]],
         vitals: Callable[[], Mapping[StreamId, Vitals]],
@@ -104,6 +105,8 @@ class Performing:
         self._effort = effort
         self._variables = variables
         self._executing = executing
+        self._strategies = strategies
+        self._is_leaving = False
         self._checkpoints = CheckpointEffects(workspaces, watcher.expecting)
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
@@ -154,6 +157,7 @@ class Performing:
 
     async def close(self) -> None:
         """Leave; processes run on. What is under way in a thread is waited for."""
+        self._is_leaving = True
         for timer in self._timers.values():
             timer.cancel()
         self._wall_times.close()
@@ -255,6 +259,8 @@ class Performing:
                 await self._await_readiness(effect)
             case fx.ReturnPorts():
                 await asyncio.to_thread(return_ports, effect, self._folder)
+            case fx.RemoveOldRuns():
+                await self._in_thread(effect, self._remove_old_runs)
             case fx.WriteReport():
                 await self._write_report()
 
@@ -338,20 +344,14 @@ class Performing:
             effort, state = self._effort(), self._state()
             try:
                 await write_report(self._folder, state, self._clock.now(), effort)
-                await asyncio.to_thread(self._learn, state)
+                await asyncio.to_thread(keep_lessons, self._folder, state)
             finally:
                 self.reported = state.seq
 
-    def _learn(self, state: State) -> None:
-        """Keep what the run teaches; without room for it, later ones know less, and that is all."""
-        try:
-            learn(self._folder.project, samples_of(state))
-            if state.handlers:
-                from anabranch.engine.handler_durations import learn_handlers  # few runs have them
+    def _remove_old_runs(self, state: State, _: fx.RemoveOldRuns) -> inputs.Input:
+        from anabranch.engine.performers.old_runs import remove_old_runs  # few plans ask for it
 
-                learn_handlers(self._folder, state)
-        except OSError as error:
-            _log.debug("nothing is learned from the run: %s", error)
+        return remove_old_runs(self._folder, state, self._strategies, lambda: self._is_leaving)
 
     async def _resolve(self, effect: fx.RunResolver) -> None:
         repository = self._workspaces.repository

@@ -31,7 +31,7 @@ from anabranch.engine.runs import has_begun
 from anabranch.engine.workspaces import Repository, has_commits
 from anabranch.engine.workspaces.layers.mounting import hide_all_below
 from anabranch.engine.workspaces.layers.standing import why_not_its_own
-from anabranch.engine.workspaces.records import records_in
+from anabranch.engine.workspaces.records import ASIDE, records_in
 from anabranch.engine.workspaces.removing import make_writable
 from anabranch.engine.workspaces.run_refs import (
     Unproven,
@@ -42,6 +42,7 @@ from anabranch.engine.workspaces.run_refs import (
 )
 from anabranch.errors import AnabranchError, machine_errors
 from anabranch.files import replace_whole
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
 from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there
 from anabranch.undecodable import UNDECODABLE
@@ -76,17 +77,20 @@ def remove_run(
     strategies: Strategies,
     *,
     may_lose: bool = False,
+    may_park: bool = True,
     is_rehearsal: bool = False,
 ) -> RemovedRun:
     """Remove a run that is over, or go on with a removal; a rehearsal only says what would be lost.
 
-    With ``may_lose`` it goes even where its work is kept nowhere else. Raises AnabranchError.
+    With ``may_lose`` it goes even where its work is kept nowhere else. Unless it ``may_park`` what
+    only a workspace holds, such a workspace stays as it is, and the run with it. Raises
+    AnabranchError.
     """
     empty_trash(home.project)
     taken = sum(run_use(home).values())
     if is_rehearsal:
         return _looked_at(home, taken)
-    cleaned = _cleaned(home, strategies)
+    cleaned = _cleaned(home, strategies, may_park)
     why_not = _why_not(home, cleaned) or _what_is_not_its_own(home)
     if why_not:
         return RemovedRun(home.run, "refused", taken, why_not)
@@ -124,9 +128,10 @@ def steps(home: RunFolder, repo: Repository | None, agreed: Agreed) -> Iterator[
     _delete(doomed)
 
 
-def _cleaned(home: RunFolder, strategies: Strategies) -> CleanedRun | None:
+def _cleaned(home: RunFolder, strategies: Strategies, may_park: bool) -> CleanedRun | None:
     """Give the workspaces of a run back, with proof; None if its removal has begun before."""
-    return None if home.removing.exists() else clean_run(home, strategies)
+    is_under_way = home.removing.exists()
+    return None if is_under_way else clean_run(home, strategies, may_park=may_park)
 
 
 def _why_not(home: RunFolder, cleaned: CleanedRun | None) -> str:
@@ -223,6 +228,7 @@ def _lost(
     if agreed is not None and refs.items() <= agreed.refs.items():
         return ()
     found = unproven(repo, home.run, refs)
+    found += _set_aside(home)
     if repo.kind == "plain":
         found = [msgspec.structs.replace(one, what=one.what + _PLAIN) for one in found]
     for workspace in cleaned.workspaces if cleaned is not None else ():
@@ -230,6 +236,13 @@ def _lost(
             name = f"the workspace of {workspace.stream}.{workspace.attempt}"
             found.append(Unproven("", workspace.path, f"{name}: {workspace.reason}"))
     return tuple(found)
+
+
+def _set_aside(home: RunFolder) -> Iterator[Unproven]:
+    """Yield the ignored files that streams had changed, which are kept beside the run's records."""
+    for folder in sorted((home.project.store / "runs" / home.run / ASIDE).glob("*")):
+        what = f"ignored files that {folder.name} had changed"
+        yield Unproven("", utf8_text(str(folder)), what)
 
 
 def _state_of(home: RunFolder) -> State | None:

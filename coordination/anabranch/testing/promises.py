@@ -216,6 +216,7 @@ def _newest(state: State, editors: Mapping[StreamId, str | None]) -> set[str | N
 _MAY_BE_CALLED_OFF = (
     fx.WakeAt
     | fx.WriteReport
+    | fx.RemoveOldRuns
     | fx.ReturnPorts
     | fx.AwaitReadiness
     | fx.TakeCheckpoint

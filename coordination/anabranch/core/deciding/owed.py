@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from anabranch.core import effects as fx
-from anabranch.core.deciding import handlers, terminal
+from anabranch.core.deciding import handlers, old_runs, terminal
 from anabranch.core.deciding.alone import calm_until
 from anabranch.core.deciding.joined import hoped_until
 from anabranch.core.deciding.locks.leases import owed_by_lease
@@ -92,6 +92,8 @@ def _owed_by_run(state: State) -> Iterator[fx.Effect]:
     wants_approval = state.approval.is_requested and not state.approval.is_done
     if wants_approval and state.phase is RunPhase.CONVERGED:
         yield fx.ApproveResult(cause=state.cause)
+    if old_runs.are_owed_a_look(state):
+        yield fx.RemoveOldRuns(cause=state.cause)
     if not state.has_ended:
         yield from _owed_to_clocks(state)
     yield from stealing.owed(state)  # a run may end while an answer is under way

@@ -80,6 +80,18 @@ class RunClosed(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class OldRunsRemoved(Event, frozen=True, kw_only=True):
+    """Older runs of the project went when this one was over, as the plan's ``keep_runs`` says.
+
+    All their work was proved to be in the user's own branches; they took ``removed_bytes``. The
+    ``kept`` are old enough and stay, each for a reason.
+    """
+
+    removed: tuple[RunId, ...] = ()
+    removed_bytes: int = 0
+    kept: dict[RunId, str] = msgspec.field(default_factory=dict)
+
+
 class RunNeedsOperator(Event, frozen=True, kw_only=True):
     """A person has to decide; ``proof`` says how every stream and point stands."""
 

@@ -199,6 +199,10 @@ def _approval_refused(state: State, record: ev.Recorded, event: ev.ApprovalRefus
     return replace(state, approval=refused, cause=record.seq)
 
 
+def _old_runs_removed(state: State, record: ev.Recorded, event: ev.OldRunsRemoved) -> State:
+    return replace(state, kept_runs=event.kept)
+
+
 _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.BaseCaptured: _base_captured,
     ev.RunResumed: _run_resumed,
@@ -210,6 +214,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.ApprovalRequested: _approval_requested,
     ev.RunApproved: _run_approved,
     ev.ApprovalRefused: _approval_refused,
+    ev.OldRunsRemoved: _old_runs_removed,
     **growing.FOLDS,
     **sharing.FOLDS,
     **undoing.FOLDS,

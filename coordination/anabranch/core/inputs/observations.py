@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core import events as ev
-from anabranch.core.ids import Attempt, PointId, Seq, StreamId
+from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.inputs.base import AttemptObservation, Observation
 
 
@@ -354,11 +354,16 @@ class MachineLoad(Observation, frozen=True):
     short_of: str = ""
 
 
-class DiskSeen(Observation, frozen=True):
-    """How many bytes are kept of the project, in all and by what they are (``workspaces``, ..).
+class OldRunsSeen(Observation, frozen=True):
+    """Which of the project's older runs went, and which stay though they are old, each for why."""
 
-    ``own_bytes`` of them are the run's own.
-    """
+    removed: tuple[RunId, ...] = ()
+    removed_bytes: int = 0
+    kept: dict[RunId, str] = msgspec.field(default_factory=dict)
+
+
+class DiskSeen(Observation, frozen=True):
+    """How many bytes are kept of the project, in all and by kind; some are the run's own."""
 
     used_bytes: int
     by_kind: dict[str, int]

@@ -386,7 +386,8 @@ class State(msgspec.Struct, frozen=True, gc=False):
 
     ``active_seconds`` adds up, over time, how many streams were active. ``alone`` are those that
     run only when nobody else does, and have not ended. ``copies`` are the attempts that are at
-    work beside a stream's own.
+    work beside a stream's own. The ``kept_runs`` are older ones of the project that the plan
+    would let go, each with why it stays.
     """
 
     run: RunId
@@ -441,6 +442,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     speculation: Speculation = Speculation()
     reviews: HashTrieMap[StreamId, Review] = HashTrieMap()
     teardowns: Teardowns = Teardowns()
+    kept_runs: dict[RunId, str] = {}
     warnings: tuple[str, ...] = ()
 
     @property

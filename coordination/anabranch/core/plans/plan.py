@@ -35,6 +35,10 @@ USUAL_SETUP_SECONDS = 600.0
 """How long a setup may take if its author says nothing."""
 
 
+USUAL_RUNS_KEPT = 20
+"""How many of the newest runs stay whatever their age, where old ones go by themselves."""
+
+
 def variable_of(port: str) -> str:
     """Return the environment variable in which a stream finds a port that its plan names so."""
     return "ANABRANCH_PORT_" + "".join(c if c.isalnum() else "_" for c in port.upper())
@@ -296,6 +300,28 @@ class SharedStatePlan(msgspec.Struct, frozen=True):
     versions_kept: int | None = None
 
 
+class KeepRuns(msgspec.Struct, frozen=True):
+    """For how many seconds older runs are kept once they are over, by how they ended.
+
+    None: until a person says otherwise. The newest ``at_least`` stay whatever their age.
+    """
+
+    converged_seconds: float | None = None
+    failed_seconds: float | None = None
+    stopped_seconds: float | None = None
+    at_least: int = USUAL_RUNS_KEPT
+
+    @property
+    def by_ending(self) -> dict[str, float]:
+        """The seconds for each public state that has a limit; nothing where none is set."""
+        limits = {
+            "converged": self.converged_seconds,
+            "failed": self.failed_seconds,
+            "stopped": self.stopped_seconds,
+        }
+        return {state: seconds for state, seconds in limits.items() if seconds is not None}
+
+
 class Plan(msgspec.Struct, frozen=True):
     """A whole plan. Streams and points keep the order of the file; the final point is last.
 
@@ -305,7 +331,8 @@ class Plan(msgspec.Struct, frozen=True):
     are short go on in the workspace of the one before. ``slowdown`` is what each stream at work was
     learned to cost the others, None if nobody knows (:mod:`anabranch.core.plans.contention`).
     One that ``is_open`` has no end of its own: a person adds streams, and says when it is over.
-    Nothing starts while what is kept of the project takes more than ``max_disk_bytes``.
+    Nothing starts while what is kept of the project takes more than ``max_disk_bytes``. When the
+    run is over, older ones go as ``keep_runs`` says.
     ``include`` are lines like those of a ``.gitignore``: what git ignores and workspaces need.
     ``setup`` and ``teardown`` are what the streams have that say nothing of their own, those that
     are there and those to come.
@@ -343,6 +370,7 @@ class Plan(msgspec.Struct, frozen=True):
     balancer_options: dict[str, Any] = {}
     is_open: bool = False
     max_disk_bytes: int | None = None
+    keep_runs: KeepRuns = KeepRuns()
     setup: SideCommand | None = None
     setup_timeout_seconds: float = USUAL_SETUP_SECONDS
     teardown: SideCommand | None = None

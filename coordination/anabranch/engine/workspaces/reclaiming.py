@@ -73,12 +73,15 @@ def reclaim_workspace(
     run: RunId,
     workspace: PreparedWorkspace,
     most_ignored_bytes: int | None = None,
+    *,
+    may_park: bool = True,
 ) -> Reclaimed | Parked | Kept:
     """Delete a workspace whose stream has ended, after parking what only it holds.
 
     Nothing may be running in it any more. Whatever stands in the way of a proof is the reason why
     the workspace is kept; no error is raised for it. With more than ``most_ignored_bytes`` of files
     that git ignores it is kept, too: to park them would fill the repository with what was built.
+    Unless it ``may_park`` something, it is kept as well where anything would have to be.
     """
     if workspace.kind == "shared":
         return Kept("it is your own folder")
@@ -88,7 +91,7 @@ def reclaim_workspace(
             return Kept(reason)
         stands = is_there(workspace)
         with tempfile.TemporaryDirectory(dir=run_folder(repo, run), prefix=".reclaiming-") as made:
-            proof = _Proof(repo, workspace, Path(made))
+            proof = _Proof(repo, workspace, Path(made), may_park)
             if most_ignored_bytes is not None and proof.ignored_bytes() > most_ignored_bytes:
                 return Kept("it holds many files that git ignores")
             parked = proof.park() if stands else proof.park_history()
@@ -189,6 +192,7 @@ class _Proof:
     repo: Repository
     workspace: PreparedWorkspace
     scratch: Path
+    may_park: bool = True
 
     def __post_init__(self) -> None:
         run = self.workspace.run
@@ -368,6 +372,8 @@ class _Proof:
 
     def _commit(self, lost: list[str]) -> Parked:
         workspace = self.workspace
+        if not self.may_park:
+            raise GitError("it holds what nothing else keeps")
         before = read_ref(self.repo, self._ref())
         parents = list(
             dict.fromkeys([workspace.start_commit, *lost, *([before] if before else [])])

@@ -16,6 +16,9 @@ from anabranch.paths import capitals_count
 from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there
 from anabranch.undecodable import UNDECODABLE
 
+ASIDE = "aside"
+"""The folder, of those of a run, for files that git must not keep."""
+
 
 def record_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
     """Return where the note about an attempt's workspace lies."""
@@ -49,7 +52,7 @@ def layers_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt
 
 def aside_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
     """Return where the files lie that git must not keep of an attempt's workspace."""
-    return _of_attempt(run_folder(repo, run) / "aside", stream, attempt)
+    return _of_attempt(run_folder(repo, run) / ASIDE, stream, attempt)
 
 
 def _of_attempt(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
