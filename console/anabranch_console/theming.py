@@ -24,6 +24,7 @@ _STATES = {
     "running": "running",
     "ready": "running",
     "stalled": "recovering",
+    "unhealthy": "recovering",
     "recovering": "recovering",
     "succeeded": "succeeded",
     "failed": "failed",

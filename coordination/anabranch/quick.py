@@ -265,7 +265,7 @@ def _text(value: Json) -> str:
 # --- streams and messages ------------------------------------------------------------------------
 
 _ACTIVE = frozenset(
-    {"starting", "setting_up", "running", "ready", "stalled", "recovering", "joined"}
+    ["starting", "setting_up", "running", "ready", "unhealthy", "stalled", "recovering", "joined"]
 )
 
 

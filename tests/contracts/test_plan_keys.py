@@ -121,6 +121,9 @@ EFFECTS = {
     "streams.*.ready.http": f"{ENGINE}service_readiness.py::test_it_answers",
     "streams.*.ready.timeout": f"{E2E}services.py"
     "::test_one_that_is_never_ready_fails_with_what_was_seen",
+    "streams.*.ready.interval": f"{E2E}services.py::test_one_that_answers_no_more_is_started_again",
+    "streams.*.ready.failures": f"{CORE}services.py"
+    "::test_so_many_failed_looks_in_a_row_say_that_it_answers_no_more",
     "streams.*.depends_on.*.condition": f"{E2E}run.py::test_conditions_and_windows",
     "streams.*.depends_on.*.capability": f"{CORE}registration.py"
     "::test_any_stream_with_the_capability_will_do",

@@ -155,6 +155,7 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ),
     ev.HandlersAskedLate: ev.HandlersAskedLate(A, attempt=Attempt(1), requests=(Seq(2),)),
     ev.ServiceReady: ev.ServiceReady(A, attempt=1, evidence="e"),
+    ev.ServiceUnhealthy: ev.ServiceUnhealthy(A, attempt=1, evidence="e", since=1.0),
     ev.ServiceLetGo: ev.ServiceLetGo(A, attempt=1, reason="r"),
     ev.HandlerRecoveryPassedOn: ev.HandlerRecoveryPassedOn(
         stream=A, attempt=Attempt(1), handler=3, request=Seq(2)

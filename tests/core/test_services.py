@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from anabranch.core import effects as fx
+from anabranch.core.deciding.streams.health import Health, Look
 from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.state import Stream
@@ -91,6 +92,13 @@ def test_one_on_which_nobody_depends_is_ended_when_all_jobs_are_over() -> None:
     assert run.state.phase.value == "converged"
 
 
+def test_one_that_is_ready_at_its_start_is_there_for_those_who_waited() -> None:
+    """They are told in the same step, when nothing else goes on."""
+    run = ByHand(plan_of(service("db", ready=None), stream("a", "db:ready")), STRATEGIES)
+    run.run("db")
+    assert (of(run, "db").public_state, run.phase("a")) == ("ready", "preparing")
+
+
 def test_one_that_is_needed_by_nobody_before_it_began_never_begins() -> None:
     plan = plan_of(stream("slow"), service("api", "slow"), stream("e2e", "api:ready"))
     run = ByHand(plan, STRATEGIES)
@@ -135,6 +143,128 @@ def test_it_is_started_again_as_the_plan_says(restart: str, code: int, phase: st
     run.exited("api", code)
     run.kept("api")
     assert run.phase("api") == phase
+
+
+W, F, N = True, False, None
+"""What a look says: it is well, it is not, or nothing at all."""
+
+
+@pytest.mark.parametrize(
+    ("looks", "failures", "since"),
+    [
+        ((), 0, 0.0),
+        ((W, W), 0, 0.0),
+        ((F,), 1, 0.0),
+        ((F, F, F), 3, 0.0),
+        ((W, F, F, F), 3, 1.0),
+        ((F, F, W, F), 1, 3.0),
+        ((F, N, F, N, F), 3, 0.0),
+        ((N, N, N, N), 0, 0.0),
+    ],
+)
+def test_so_many_failed_looks_in_a_row_say_that_it_answers_no_more(
+    looks: tuple[bool | None, ...], failures: int, since: float
+) -> None:
+    health = Health()
+    for at, is_well in enumerate(looks):
+        health = health.after(Look(float(at), is_well, f"look {at}"))
+    assert (health.failures, health.since) == (failures, since)
+    assert health.is_unhealthy(READY) == (failures >= 3)
+    assert not health.is_unhealthy(ReadyPlan(port="web", failures=0))
+    assert not health.is_unhealthy(ReadyPlan(log="up"))
+
+
+@pytest.mark.parametrize(
+    ("ready", "is_watched"),
+    [
+        (READY, True),
+        (ReadyPlan(command="pg_isready"), True),
+        (ReadyPlan(log="up"), False),
+        (ReadyPlan(port="web", failures=0), False),
+        (None, False),
+    ],
+)
+def test_one_that_is_ready_is_watched(ready: ReadyPlan | None, is_watched: bool) -> None:
+    run = ByHand(plan_of(service("api", ready=ready), stream("e2e", "api:ready")), STRATEGIES)
+    run.run("api")
+    if ready is not None:
+        run.is_ready("api")
+    assert of(run, "api").is_ready
+    watches = [e for e in run.all_effects if isinstance(e, fx.WatchHealth)]
+    assert [(w.stream, w.attempt) for w in watches] == [("api", 1)] * is_watched
+    words = run.is_unhealthy("api")
+    assert ("service_unhealthy api" in words) == is_watched
+
+
+@pytest.mark.parametrize(
+    ("restart", "phase", "other"),
+    [
+        ("never", "failed", "skipped"),
+        ("on_failure", "retrying", "waiting"),
+        ("always", "retrying", "waiting"),
+    ],
+)
+def test_one_that_answers_no_more_has_failed(restart: str, phase: str, other: str) -> None:
+    """It is ended, and started again as the plan says; who has not begun waits and says why."""
+    retries = 0 if restart == "never" else 2
+    api = service("api", restart=restart, max_retries=retries)
+    late = stream("late", "api:ready", "slow")
+    run = ByHand(plan_of(api, stream("e2e", "api:ready"), stream("slow"), late), STRATEGIES)
+    run.run("api", "slow")
+    run.is_ready("api")
+    run.run("e2e")
+    run.at(50.0)
+    assert "service_unhealthy api" in run.is_unhealthy("api", since=30.0)
+    assert (of(run, "api").public_state, run.phase("api")) == ("unhealthy", "stopping")
+    assert run.phase("e2e") == "running", "who has begun goes on"
+    run.exited("api", 143)
+    run.kept("api")
+    assert (run.phase("api"), run.phase("late")) == (phase, other)
+    assert "it was ready, and answers no more: GET /health: 503" in of(run, "api").reason
+
+
+def test_who_waits_for_one_that_was_unhealthy_is_told_so() -> None:
+    plan = plan_of(
+        service("api", max_retries=5),
+        stream("e2e", "api:ready", max_retries=5),
+        stream("b", "api:ready", "c"),
+        stream("c"),
+    )
+    run = ByHand(plan, STRATEGIES)
+    run.run("api", "c")
+    run.is_ready("api")
+    run.run("e2e")
+    run.is_unhealthy("api")
+    run.exited("e2e", 1)
+    run.kept("e2e")
+    run.at(100.0)
+    run.exited("api", 143)
+    run.kept("api")
+    run.at(200.0)
+    why = "api was unhealthy: GET /health: 503, 3 looks in a row"
+    assert reason_for(run.state, of(run, "e2e")) == f"ready; {why}"
+    which = why.replace("api was", "api, which was")
+    assert reason_for(run.state, of(run, "b")) == f"waits for {which}, c"
+    run.run("api")
+    run.is_ready("api")
+    assert run.phase("e2e") == "preparing"
+    assert of(run, "api").serving.unhealthy is None
+
+
+def test_one_that_answers_no_more_when_nobody_needs_it_has_not_failed(run: ByHand) -> None:
+    run.run("api")
+    run.succeed("lint")
+    run.is_ready("api")
+    run.succeed("e2e")
+    run.run("load")
+    run.is_unhealthy("api")
+    run.exited("load", 0)
+    run.kept("load")
+    run.merged()
+    run.exited("api", 143)
+    run.kept("api")
+    assert of(run, "api").public_state == "succeeded"
+    assert run.state.phase.value == "converged"
 
 
 def test_who_is_tried_again_waits_until_it_is_ready_again() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from tests.e2e.program import Program, until
-from tests.engine.repositories import git
+from typing import Any
 
-API = {
+from tests.e2e.program import Program, until
+from tests.engine.repositories import git, write
+
+API: dict[str, Any] = {
     "command": "echo made > by-the-service.txt; "
     "exec python3 -u -m http.server --bind 127.0.0.1 $ANABRANCH_PORT_WEB",
     "kind": "service",
     "ports": ["web"],
     "ready": {"http": "/", "port": "web"},
 }
-READY = {"api": {"condition": "ready"}}
+READY: dict[str, Any] = {"api": {"condition": "ready"}}
 FETCH = """exec 3<>/dev/tcp/127.0.0.1/$ANABRANCH_PORT_API_WEB
 printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; head -1 <&3 > answer.txt"""
 
@@ -54,6 +56,56 @@ def test_a_service_outlives_its_console_and_is_known_to_be_ready(program: Progra
     assert resumed.wait().code == 0
     assert program.streams()["api"]["attempt"] == 1
     assert [e["type"] for e in program.events()].count("service_ready") == 1
+
+
+SERVER = """import http.server, os, sys
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if os.path.exists(sys.argv[1]) else 200)
+        self.end_headers()
+
+port = int(os.environ["ANABRANCH_PORT_WEB"])
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever()
+"""
+
+
+def test_one_that_answers_no_more_is_started_again(program: Program) -> None:
+    """Its process is still there. Who has not begun waits; what is never restarted has failed."""
+    write(program.project, {"server.py": SERVER})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "a server")
+    sick, worse = program.scratch / "sick", program.scratch / "worse"
+    watched = {"ready": API["ready"] | {"interval": 0.05, "failures": 2}}
+    serve = f"rm -f {sick}; exec python3 server.py "
+    breaks = f"touch {sick} {worse}; while test -e {sick}; do sleep 0.05; done"
+    program.plan(
+        {
+            "api": API | watched | {"command": serve + str(sick)},
+            "cache": API
+            | watched
+            | {"restart": "never", "optional": True}
+            | {"command": f"exec python3 server.py {worse}"},
+            "breaks": {
+                "command": breaks,
+                "depends_on": READY | {"cache": {"condition": "ready"}},
+            },
+            "late": {"command": "true", "depends_on": READY | {"breaks": {}}},
+        }
+    )
+    program.expect(0, "run", "--headless")
+    events = [(e["type"], e.get("stream"), e.get("attempt")) for e in program.events()]
+    unhealthy = events.index(("service_unhealthy", "api", 1))
+    again = events.index(("service_ready", "api", 2))
+    assert unhealthy < again < events.index(("stream_started", "late", 1))
+    streams = program.streams()
+    assert (streams["api"]["state"], streams["api"]["service"]["restarts"]) == ("succeeded", 1)
+    assert streams["api"]["service"]["unhealthy"] is None
+    assert streams["cache"]["state"] == "failed"
+    found = streams["cache"]["service"]["unhealthy"]
+    assert found["evidence"] == "GET /: 503 Service Unavailable, 2 looks in a row"
+    assert streams["cache"]["started"] <= found["since"] <= streams["cache"]["ended"]
+    assert "it was ready, and answers no more: GET /: 503" in streams["cache"]["reason"]
 
 
 def test_one_that_is_never_ready_fails_with_what_was_seen(program: Program) -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -14,9 +15,10 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
+from anabranch.core.model.services import Serving
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import ReadyPlan
-from anabranch.engine.performers.readiness import Readiness
+from anabranch.engine.performers.readiness import HealthWatch, Readiness
 from anabranch.paths import RunFolder
 from anabranch.testing import ByHand, plan_of, stream
 from tests.core.given import STRATEGIES
@@ -34,6 +36,7 @@ class Looking:
         run = ByHand(plan_of(plan, stream("job")), STRATEGIES)
         run.run("api")
         self.place, self.clock = place, 0.0
+        self.fault: OSError | None = None
         self.log = place / "api.log"
         self.log.touch()
         service = replace(run.state.streams[API], log=str(self.log), ports={"web": port})
@@ -48,13 +51,22 @@ class Looking:
         return self.clock
 
     def _surroundings(self) -> tuple[dict[str, str], Path]:
+        if self.fault is not None:
+            raise self.fault
         return {"PATH": os.environ["PATH"], "WHO": "api"}, self.place
 
     def stops(self) -> None:
-        asked = self.state.streams[API]
-        self.state = replace(
-            self.state, streams=self.state.streams.insert(API, replace(asked, attempt=2))
-        )
+        self.changes(attempt=2)
+
+    def changes(self, **fields: Any) -> None:
+        changed = replace(self.state.streams[API], **fields)
+        self.state = replace(self.state, streams=self.state.streams.insert(API, changed))
+
+    def watch(self) -> HealthWatch:
+        """Return what looks whether it goes on to answer."""
+        effect = fx.WatchHealth(stream=API, attempt=1, cause=self.effect.cause)
+        folder = RunFolder(self.place)
+        return HealthWatch(lambda: self.state, effect, self.now, self._surroundings, folder)
 
     def sees(self) -> tuple[bool, str]:
         found = asyncio.run(self.look.wait())
@@ -156,3 +168,41 @@ def test_who_is_over_is_looked_at_no_more(tmp_path: Path) -> None:
     looking = Looking(tmp_path, ReadyPlan(command="exit 1"), patience=1e9)
     looking.stops()
     assert asyncio.run(looking.look.wait()) is None
+
+
+def test_one_that_is_held_on_purpose_is_not_blamed_for_its_silence(tmp_path: Path) -> None:
+    """Its command fails all the time; only looks while it may run count, three in a row."""
+    command = f"echo x >> {tmp_path}/looks; exit 7"
+    ready = ReadyPlan(command=command, interval_seconds=0.01)
+    looking = Looking(tmp_path, ready)
+    looking.changes(serving=Serving(ready_as=1), held="no room")
+    watch = looking.watch()
+
+    async def held_for_a_while() -> inputs.Input | None:
+        found = asyncio.create_task(watch.watch())
+        await asyncio.sleep(0.1)
+        assert not found.done()
+        assert not (tmp_path / "looks").exists()
+        looking.changes(held="")
+        return await asyncio.wait_for(found, 20)
+
+    seen = asyncio.run(held_for_a_while())
+    assert isinstance(seen, inputs.HealthSeen)
+    assert seen.evidence == f"{command}: exit 7, 3 looks in a row"
+    assert (tmp_path / "looks").read_text() == "x\n" * 3
+
+
+def test_a_look_that_cannot_be_had_says_nothing(tmp_path: Path) -> None:
+    looking = Looking(tmp_path, ReadyPlan(command="exit 1", interval_seconds=0.01, failures=1))
+    looking.changes(serving=Serving(ready_as=1))
+    looking.fault = OSError(24, "too many open files")
+    watch = looking.watch()
+
+    async def looks() -> inputs.Input | None:
+        found = asyncio.create_task(watch.watch())
+        await asyncio.sleep(0.1)
+        assert not found.done()
+        looking.stops()
+        return await asyncio.wait_for(found, 20)
+
+    assert asyncio.run(looks()) is None

@@ -131,6 +131,8 @@ class Progress:
                 return event.stream, "running", f"started, pid {event.pid}{attempt}"
             case ev.ServiceReady():
                 return event.stream, "ready", f"ready: {event.evidence}"
+            case ev.ServiceUnhealthy():
+                return event.stream, "unhealthy", f"unhealthy: {event.evidence}"
             case ev.StreamSucceeded():
                 return event.stream, "succeeded", event.reason
             case ev.StreamFailed():

@@ -47,6 +47,7 @@ _GOOD = (
 _WARNINGS = (
     ev.RetryScheduled,
     ev.StreamDelayed,
+    ev.ServiceUnhealthy,
     ev.OutputCut,
     ev.StreamHeld,
     ev.OverheadExceeded,
@@ -231,6 +232,7 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.StreamStarted: lambda e: f"pid {e.pid}, attempt {e.attempt}",
     ev.StreamExited: _exited,
     ev.ServiceReady: lambda e: e.evidence,
+    ev.ServiceUnhealthy: lambda e: f"since {wording.length(e.since, 1)}: {e.evidence}",
     ev.OutputCut: lambda e: wording.flood(e.left_out_bytes),
     ev.StreamHeld: lambda e: f"held: {e.reason}",
     ev.StreamLetGo: lambda e: "there is room on the disk again",

@@ -251,6 +251,9 @@ def _work_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
         facts.append(
             ("ready", f"since {clock(stream.serving.at)}: {safe(stream.serving.evidence)}", "text")
         )
+    if (found := stream.serving.unhealthy) is not None:
+        words = f"since {clock(found.since)}: {safe(found.evidence)}"
+        facts.append(("unhealthy", words, "state.recovering"))
     if restarts := state.stream_plan(stream.id).is_service and restarts_of(stream):
         facts.append(("restarts", str(restarts), "state.recovering"))
     if stream.ports and stream.is_active:

@@ -36,6 +36,7 @@ LOUD = ("blocked", "conflict")
 URGENCY = (
     "failed",
     "quarantined",
+    "unhealthy",
     "stalled",
     "recovering",
     "running",

@@ -180,6 +180,8 @@ def _ready(table: ReadyTable | None) -> ReadyPlan | None:
         port=table.port or "",
         http=table.http or "",
         timeout_seconds=float(table.timeout),
+        interval_seconds=float(table.interval),
+        failures=table.failures,
     )
 
 

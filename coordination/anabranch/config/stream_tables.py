@@ -25,6 +25,7 @@ from anabranch.config.values import (
     PortName,
     PositiveDuration,
     ProjectPath,
+    Retries,
     ShellCommand,
     Text,
     TimeOfDay,
@@ -134,6 +135,12 @@ class ReadyTable(Table):
     timeout: PositiveDuration = Field(
         default=30, description="One that is not ready by then has failed."
     )
+    interval: PositiveDuration = Field(
+        default=10, description="Once it is ready it is looked at so often."
+    )
+    failures: Retries = Field(
+        default=3, description="After so many looks in a row it is unhealthy; 0 looks no more."
+    )
 
     @model_validator(mode="after")
     def _is_seen_in_one_way(self) -> ReadyTable:
@@ -141,6 +148,8 @@ class ReadyTable(Table):
             raise fault("needs exactly one of `log`, `command` and `port` (with `http` or without)")
         if self.http and not self.port:
             raise fault("`http` needs the `port` on which it is asked")
+        if self.log and {"interval", "failures"} & self.model_fields_set:
+            raise fault("a `log` is not watched: what it has said once stays said")
         return self
 
 

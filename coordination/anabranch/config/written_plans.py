@@ -287,7 +287,11 @@ def _ready(ready: ReadyPlan | None) -> Table:
     if ready is None:
         return {}
     ways = {"log": ready.log, "command": ready.command, "port": ready.port, "http": ready.http}
-    return _without_empty({**ways, "timeout": ready.timeout_seconds})
+    usual, looks = ReadyPlan(), {}
+    if not ready.log:
+        looks["interval"] = _unless(ready.interval_seconds, usual.interval_seconds)
+        looks["failures"] = _unless(ready.failures, usual.failures)
+    return _without_empty({**ways, "timeout": ready.timeout_seconds, **looks})
 
 
 def _ask(ask: AskPlan) -> Table:

@@ -52,6 +52,13 @@ class AwaitReadiness(Effect, frozen=True):
     until: float
 
 
+class WatchHealth(Effect, frozen=True):
+    """See whether a service that was ready goes on to answer, for as long as it runs."""
+
+    stream: StreamId
+    attempt: Attempt
+
+
 class AskStream(Effect, frozen=True):
     """Ask a silent stream for a sign in the way that its plan says."""
 

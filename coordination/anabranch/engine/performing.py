@@ -135,8 +135,8 @@ class Performing:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way (timers do not count)."""
-        return not self._under_way
+        """Whether nothing is under way (what only watches does not count)."""
+        return all(isinstance(effect, fx.WatchHealth) for effect in self._under_way)
 
     @property
     def trouble(self) -> str | None:
@@ -255,8 +255,8 @@ class Performing:
                 await self._recover_handler(effect)
             case fx.StopProcess():
                 await self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds)
-            case fx.AwaitReadiness():
-                await self._await_readiness(effect)
+            case fx.AwaitReadiness() | fx.WatchHealth():
+                await self._look_at_service(effect)
             case fx.ReturnPorts():
                 await asyncio.to_thread(return_ports, effect, self._folder)
             case fx.RemoveOldRuns():
@@ -383,11 +383,11 @@ class Performing:
             )
         )
 
-    async def _await_readiness(self, effect: fx.AwaitReadiness) -> None:
-        from anabranch.engine.performers.readiness import await_readiness  # few runs have services
+    async def _look_at_service(self, effect: fx.AwaitReadiness | fx.WatchHealth) -> None:
+        from anabranch.engine.performers.readiness import look_at_service  # few runs have services
 
         around = (self._environment, self._workspaces.prefix, self._folder)
-        seen = await await_readiness(self._state, effect, self._clock.now, *around)
+        seen = await look_at_service(self._state, effect, self._clock.now, *around)
         if seen is not None:
             self._post(seen)
 

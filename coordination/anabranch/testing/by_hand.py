@@ -176,6 +176,19 @@ class ByHand:
         """A service was not ready in its time."""
         return self._readiness(name, "connection refused", is_ready=False)
 
+    def is_unhealthy(self, name: str, since: float = 0.0) -> list[str]:
+        """A service that was ready answers no more."""
+        about = self._about(name)
+        return self.give(
+            inputs.HealthSeen(
+                stream=about.id,
+                attempt=about.attempt,
+                evidence="GET /health: 503, 3 looks in a row",
+                since=since,
+                cause=about.cause,
+            )
+        )
+
     def _readiness(self, name: str, evidence: str, *, is_ready: bool) -> list[str]:
         about = self._about(name)
         return self.give(

@@ -219,6 +219,7 @@ _MAY_BE_CALLED_OFF = (
     | fx.RemoveOldRuns
     | fx.ReturnPorts
     | fx.AwaitReadiness
+    | fx.WatchHealth
     | fx.TakeCheckpoint
     | fx.MergeCheckpoint
     | fx.OfferCheckpoint

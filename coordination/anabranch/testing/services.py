@@ -13,6 +13,7 @@ from anabranch.core import inputs
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import Plan, ReadyPlan
+from anabranch.testing.agenda import Agenda
 from anabranch.testing.clock import FakeClock
 from anabranch.testing.processes import Fate
 
@@ -53,6 +54,20 @@ class SimulatedServices:
             cause=effect.cause,
         )
         return seconds, lambda: self._post(fact, effect)
+
+    def watch(self, effect: fx.WatchHealth, agenda: Agenda) -> None:
+        """Have a service that is ready answer no more after a while, now and then."""
+        if self._rng.random() > 0.15:
+            return
+        self._sometimes("a service was unhealthy")
+        fact = inputs.HealthSeen(
+            stream=effect.stream,
+            attempt=effect.attempt,
+            evidence="simulated",
+            since=self._clock(),
+            cause=effect.cause,
+        )
+        agenda.after(self._rng.uniform(0.0, 5.0), lambda: self._post(fact, effect), volatile=True)
 
 
 def with_services(rng: Random, plan: Plan) -> Plan:

@@ -93,6 +93,8 @@ class SimulatedWorld:
                 self._later(effect, lambda: self._prepare(state, effect))
             case fx.AwaitReadiness():
                 self.agenda.after(*self.services.readiness(effect), volatile=True)
+            case fx.WatchHealth():
+                self.services.watch(effect, self.agenda)
             case fx.ReturnPorts():
                 self.ports.take_back(effect)
             case fx.StartProcess():

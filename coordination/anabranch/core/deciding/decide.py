@@ -143,7 +143,8 @@ def _settle(draft: Draft, is_start: bool) -> None:
                 _follow(draft, record.event)
         with draft.because_of_last_event():
             ordering.release_due(draft)
-            services.settle(draft)
+            if len(draft.events) == seen:  # else somebody who was told just now may need them
+                services.settle(draft)
             resources.serve_queue(draft)
             placing.admit(draft)
             speculating.settle(draft)
@@ -418,6 +419,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.SetupDone: setting_up.done,
     inputs.ProcessStarted: streams.process_started,
     inputs.ReadinessSeen: services.seen,
+    inputs.HealthSeen: services.answers_no_more,
     inputs.ProcessExited: streams.process_exited,
     inputs.ProcessLost: streams.process_lost,
     inputs.ResultReady: streams.result_ready,

@@ -15,7 +15,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.streams.scheduling import is_met
-from anabranch.core.deciding.streams.serving import may_be_ready
+from anabranch.core.deciding.streams.serving import may_be_ready, may_be_unhealthy
 from anabranch.core.deciding.streams.streams import request_stop
 from anabranch.core.deciding.streams.windows import is_awaited
 from anabranch.core.ids import StreamId
@@ -47,6 +47,20 @@ def seen(draft: Draft, fact: inputs.ReadinessSeen) -> None:
     else:
         reason = f"it was not ready within {plan.ready.timeout_seconds:g} s: {fact.evidence}"
         request_stop(draft, stream, reason, Phase.FAILED)
+
+
+def answers_no_more(draft: Draft, fact: inputs.HealthSeen) -> None:
+    """End a service that was ready and answers no more; `restart` says what becomes of it."""
+    stream = draft.stream(fact.stream)
+    if not may_be_unhealthy(draft.state, stream):
+        return
+    draft.emit(
+        ev.ServiceUnhealthy(
+            stream.id, attempt=stream.attempt, evidence=fact.evidence, since=fact.since
+        )
+    )
+    reason = f"it was ready, and answers no more: {fact.evidence}"
+    request_stop(draft, draft.stream(stream.id), reason, Phase.FAILED)
 
 
 # --- who is needed -------------------------------------------------------------------------------

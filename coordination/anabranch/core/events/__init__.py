@@ -166,7 +166,7 @@ from anabranch.core.events.runs import (
     StreamAdded,
     StreamReworded,
 )
-from anabranch.core.events.services import ServiceLetGo, ServiceReady
+from anabranch.core.events.services import ServiceLetGo, ServiceReady, ServiceUnhealthy
 from anabranch.core.events.sharing import (
     MessageAcknowledged,
     MessageDelivered,
@@ -362,6 +362,7 @@ __all__ = [
     "RunStopped",
     "ServiceLetGo",
     "ServiceReady",
+    "ServiceUnhealthy",
     "SetupFinished",
     "SetupStarted",
     "StateChanged",

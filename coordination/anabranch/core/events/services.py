@@ -13,6 +13,14 @@ class ServiceReady(StreamEvent, frozen=True, kw_only=True):
     evidence: str
 
 
+class ServiceUnhealthy(StreamEvent, frozen=True, kw_only=True):
+    """It was ready and answers no more, since ``since`` (run seconds), so it has failed."""
+
+    attempt: Attempt
+    evidence: str
+    since: float
+
+
 class ServiceLetGo(StreamEvent, frozen=True, kw_only=True):
     """Nobody needs the service any more, so it is ended, which is not a failure."""
 

@@ -69,7 +69,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         window=windows.queued(s.window, event.window),
         terminal=s.terminal.of_new_attempt(),
         setup=Setup(),
-        serving=Serving(),
+        serving=Serving(unhealthy=s.serving.unhealthy),
     )
 
 

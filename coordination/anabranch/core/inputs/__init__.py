@@ -72,7 +72,6 @@ from anabranch.core.inputs.observations import (
     ProcessLost,
     ProcessStarted,
     PromptSeen,
-    ReadinessSeen,
     ResolverFinished,
     ResultReady,
     SetupBegan,
@@ -94,6 +93,7 @@ from anabranch.core.inputs.observations import (
     WorkspaceGone,
     WorkspaceReady,
 )
+from anabranch.core.inputs.services import HealthSeen, ReadinessSeen
 
 __all__ = [
     "AddNote",
@@ -121,6 +121,7 @@ __all__ = [
     "HandBackWork",
     "HandlerRequestPassedOn",
     "HandlersSeen",
+    "HealthSeen",
     "HeartbeatHeard",
     "Input",
     "InputTyped",

@@ -125,13 +125,6 @@ class PromptSeen(AttemptObservation, frozen=True):
     since: float = 0.0
 
 
-class ReadinessSeen(AttemptObservation, frozen=True):
-    """A service is ready, or was not in its time; ``evidence`` is what was seen."""
-
-    is_ready: bool
-    evidence: str
-
-
 class OutputLeftOut(AttemptObservation, frozen=True):
     """A stream has written more than its log keeps."""
 

@@ -123,7 +123,8 @@ class ReadyPlan(msgspec.Struct, frozen=True):
 
     ``log`` is a pattern of a line of its log; ``command`` is run by ``sh -c`` in its workspace
     until it ends well; ``port`` is the name of a port on which it listens, on which ``http`` is a
-    path that is answered, if that is given.
+    path that is answered, if that is given. Once it is ready it is looked at every
+    ``interval_seconds``: after so many ``failures`` in a row it is unhealthy; 0 looks no more.
     """
 
     log: str = ""
@@ -131,6 +132,13 @@ class ReadyPlan(msgspec.Struct, frozen=True):
     port: str = ""
     http: str = ""
     timeout_seconds: float = 30.0
+    interval_seconds: float = 10.0
+    failures: int = 3
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it is seen that it answers no more; a line of a log stays true for ever."""
+        return self.failures > 0 and not self.log
 
 
 class FanPlan(msgspec.Struct, frozen=True):

@@ -19,6 +19,19 @@ def service_status(
         "since": wall(stream.serving.at) if stream.is_ready else None,
         "evidence": stream.serving.evidence if stream.is_ready else "",
         "restarts": restarts_of(stream),
+        "unhealthy": _unhealthy(stream, wall),
+    }
+
+
+def _unhealthy(stream: Stream, wall: Callable[[float], str | None]) -> dict[str, Any] | None:
+    """Return how it answered no more, until it is ready again."""
+    found = stream.serving.unhealthy
+    if found is None:
+        return None
+    return {
+        "attempt": found.attempt,
+        "since": wall(found.since),
+        "evidence": found.evidence,
     }
 
 

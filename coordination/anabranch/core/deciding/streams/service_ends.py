@@ -20,8 +20,10 @@ def service_ended(
     plan, serving = draft.state.stream_plan(stream.id), stream.serving
     fault_too = f"; {fault}" if fault else ""
     is_well = stream.exit is not None and stream.exit.status in plan.success_exit_codes
-    if stream.stop is not None and stream.stop.then != Phase.SUCCEEDED:
-        after_failed_attempt(draft, stream, stream.stop.reason + fault_too, log_tail)
+    stop = stream.stop
+    counts = (Phase.STOPPED,) if serving.let_go else (Phase.STOPPED, Phase.FAILED)
+    if stop is not None and stop.then in counts:
+        after_failed_attempt(draft, stream, stop.reason + fault_too, log_tail)
     elif serving.let_go:
         reason = serving.let_go + fault_too
         draft.emit(ev.StreamSucceeded(stream.id, attempt=stream.attempt, reason=reason))

@@ -8,10 +8,12 @@ from typing import Any
 from anabranch.core.deciding import resources
 from anabranch.core.deciding.streams.copies import in_words as copy_in_words
 from anabranch.core.deciding.streams.scheduling import is_met
+from anabranch.core.deciding.streams.serving import unhealthy_in_words
 from anabranch.core.deciding.waiting.reasons import Wait, called_waits, review_waits
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
+from anabranch.core.plans.plan import Dependency
 from anabranch.core.wording import listing
 
 
@@ -108,4 +110,10 @@ def _beside_a_copy(state: State, stream: Stream) -> str:
 def missing_for(state: State, stream: StreamId) -> list[str]:
     """Return the dependencies whose condition does not hold yet."""
     plan = state.stream_plan(stream)
-    return [d.words for d in plan.depends_on if not is_met(state, d)]
+    missing = [d for d in plan.depends_on if not is_met(state, d)]
+    return [d.words + _and_how_it_was(state, d) for d in missing]
+
+
+def _and_how_it_was(state: State, dependency: Dependency) -> str:
+    found = unhealthy_in_words(state, dependency)
+    return f", which was {found}" if found else ""
