@@ -260,17 +260,13 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
             return "stalled"
         if self.is_ready:
             return "ready"
-        return "unhealthy" if self.is_unhealthy else public_state(self.phase)
+        is_unhealthy = self.is_active and self.serving.unhealthy_as == self.attempt
+        return "unhealthy" if is_unhealthy else public_state(self.phase)
 
     @property
     def is_ready(self) -> bool:
         """Whether it is a service that does what others wait for."""
         return self.phase is Phase.RUNNING and self.serving.ready_as == self.attempt
-
-    @property
-    def is_unhealthy(self) -> bool:
-        """Whether it is a service that was ready, and is ended as it answers no more."""
-        return self.is_active and self.serving.unhealthy_as == self.attempt
 
     @property
     def is_active(self) -> bool:
