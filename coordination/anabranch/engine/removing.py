@@ -109,13 +109,16 @@ def remove_run(
 def steps(home: RunFolder, repo: Repository | None, agreed: Agreed) -> Iterator[str]:
     """Remove a run step by step, and yield what was done by then; any step may be the last.
 
-    Raises GitError if a ref has moved since, OSError.
+    Raises GitError if a ref has moved since, or the run's branch is checked out by now; OSError.
     """
     replace_whole(home.removing, msgspec.json.encode(agreed), synced=True)
     yield "noted"
     hide_all_below(home.path)
     yield "workspaces"
     if repo is not None:
+        why_not = _why_checked_out(home, repo)  # as late as can be: git has no lock against it
+        if why_not:
+            raise GitError(why_not)
         standing = refs_of_run(repo, home.run)
         drop_refs(repo, {ref: agreed.refs[ref] for ref in standing if ref in agreed.refs})
     yield "refs"
