@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from anabranch.core.ids import StreamId
+from anabranch.engine.workspaces.layers.mounting import mounted_below
 from tests.e2e.program import Program, Running, until
 from tests.e2e.test_run import content, converged
 from tests.engine.repositories import FAR_LINES, git, write
@@ -348,6 +349,7 @@ def test_killed_again_and_again_nothing_is_lost_or_merged_twice(
     results = (kept(program) / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["index"] for line in results] == list(range(count))
     assert list((kept(program) / "workspaces").iterdir()) == []
+    assert mounted_below(kept(program)) == []
 
 
 def test_what_is_left_in_workspaces_is_given_back_by_gc(program: Program, tmp_path: Path) -> None:

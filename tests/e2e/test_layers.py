@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from anabranch.core.ids import StreamId
 from anabranch.engine.workspaces.layers.mounting import (
     hide_all_below,
     mounted_below,
@@ -81,6 +82,42 @@ def test_after_a_reboot_what_lies_in_the_upper_layer_is_kept(layered: Program) -
         "README.md",
         "done.txt",
     ]
+
+
+def with_handlers(program: Program) -> dict[str, Any]:
+    command = (
+        f"test $(stat -f -c %T .) = overlayfs && echo {{item}} > of-{{item}} && echo at work && "
+        f"until test {{index}} -lt 2 -o -e {program.scratch}/go; do sleep 0.02; done"
+    )
+    each = {"each": list(range(4)), "command": command, "max_parallel": 2, "retries": 1}
+    return {"fan": {**each, "handler_workspace": "each"}}
+
+
+def test_handlers_have_layers_too_and_a_reboot_loses_nothing_of_theirs(layered: Program) -> None:
+    """All processes and mounts are gone in the middle: what was merged is, the rest is kept."""
+    layered.plan(with_handlers(layered), **LAYERS)
+    host = layered.begin("run", "--headless")
+    until(layered.run_folders, "a run")
+    book = layered.folder().handlers(StreamId("fan")) / "book"
+    until(lambda: book.exists() and book.read_text().count('["e"') == 2, "two are done")
+    workspaces = layered.folder().handlers(StreamId("fan")) / "workspaces"
+    until(lambda: all((workspaces / n / f"of-{n}").exists() for n in "23"), "two are at work")
+    host.kill()
+    layered.end_everything()
+    hide_all_below(layered.state_home)
+    (layered.scratch / "go").touch()
+    layered.expect(0, "resume", "--headless")
+    commit = layered.status()["commit"]
+    there = git(layered.project, "ls-tree", "--name-only", commit).split()
+    assert {f"of-{number}" for number in range(4)} <= set(there)
+    kept = git(layered.project, "for-each-ref", "--format=%(refname)", "refs/anabranch/partial")
+    half = [ref for ref in kept.split() if "fan@" in ref]
+    assert [git(layered.project, "show", f"{ref}:of-{n}") for n, ref in enumerate(half, 2)] == [
+        *("2\n", "3\n")
+    ]
+    assert not [place for place in mounted_below(layered.state_home) if "handlers" in place.parts]
+    layered.expect(0, "gc")
+    assert not [path for path in layered.folder().path.rglob("upper") if path.exists()]
 
 
 def test_a_plan_that_insists_on_them_is_refused_where_they_cannot_be_had(
@@ -152,5 +189,16 @@ def test_the_namespace_is_found_again_by_whoever_is_left_in_it(confined: Program
     assert git(confined.project, "show", f"{commit}:seen.txt").split()[-1] == "w.txt"
     again = json.loads((confined.state_home / "anabranch" / "namespace.json").read_text())
     assert (again["mounts"], again["keeper"] != note["keeper"]) == (note["mounts"], True)
+    confined.expect(0, "gc")
+    confined.await_quiet()
+
+
+def test_handlers_have_layers_in_a_namespace(confined: Program) -> None:
+    confined.plan(with_handlers(confined), **LAYERS)
+    (confined.scratch / "go").touch()
+    confined.expect(0, "run", "--headless")
+    commit = confined.status()["commit"]
+    there = git(confined.project, "ls-tree", "--name-only", commit).split()
+    assert {f"of-{number}" for number in range(4)} <= set(there)
     confined.expect(0, "gc")
     confined.await_quiet()

@@ -20,6 +20,7 @@ OVER_ALL_METHODS = {
     "test_delivering",
     "test_differing",
     "test_direct_captures",
+    "test_handler_workspaces",
     "test_including",
     "test_merging",
     "test_reclaiming",
@@ -36,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__.rpartition(".")[2] not in OVER_ALL_METHODS:
         return
-    if "project" not in metafunc.fixturenames:
+    if not {"project", "fan"} & set(metafunc.fixturenames):
         return
     only_folders = metafunc.definition.get_closest_marker(ONLY_FOLDERS) is not None
     methods = ("worktree",) if only_folders else methods_here()

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from anabranch.core.ids import StreamId
+from anabranch.core.plans.plan import WorkspaceMethod
 from anabranch.engine.git import GitError
 from anabranch.engine.handler_workspaces import HandlerWorkspaces
-from anabranch.engine.workspaces import Captured, PreparedWorkspace
+from anabranch.engine.workspaces import Captured, PreparedWorkspace, handler_ground
 from anabranch.engine.workspaces.handler_chain import read_chain
 from anabranch.engine.workspaces.handler_folders import (
     Assignment,
@@ -28,7 +29,10 @@ from anabranch.engine.workspaces.handler_settling import (
     alone_with_handlers,
     settle_handlers,
 )
+from anabranch.engine.workspaces.layers.mounting import mounted_below
+from anabranch.engine.workspaces.records import record_path
 from anabranch.handlers.apart import Workspaces
+from tests.engine import repositories
 from tests.engine.repositories import (
     FAR_LINES,
     RUN,
@@ -50,9 +54,8 @@ class Fan:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.stream = project.workspace("docs")
-        self.given = Assignment(
-            project.repo, RUN, DOCS, 1, "isolated", project.outside / "handlers" / "docs"
-        )
+        folder, method = project.outside / "handlers" / "docs", repositories.METHOD
+        self.given = Assignment(project.repo, RUN, DOCS, 1, "isolated", folder, method=method)
         self.works = HandlerWorkspaces(self.given)
 
     def make(self, place: int) -> tuple[int, Path]:
@@ -95,7 +98,7 @@ class Fan:
 
 
 @pytest.fixture
-def fan(tmp_path: Path) -> Fan:
+def fan(tmp_path: Path, workspace_method: WorkspaceMethod) -> Fan:
     user = make_repository(tmp_path / "user", {**FILES, ".gitignore": "*.tmp\n"})
     return Fan(open_project(user, tmp_path / "outside"))
 
@@ -276,6 +279,7 @@ def test_a_folder_that_became_a_link_leads_nowhere(fan: Fan, tmp_path: Path) -> 
     assert (fan.stream.path / "way" / "file").read_text() == "x\n"
 
 
+@pytest.mark.only_folders
 def test_a_swapped_workspace_is_not_taken_for_work(fan: Fan, tmp_path: Path) -> None:
     number, path = fan.make(0)
     path.rename(tmp_path / "aside")
@@ -339,6 +343,115 @@ def test_the_streams_own_capture_goes_on_as_before(fan: Fan) -> None:
     result = fan.project.capture(fan.stream)
     assert result.commit == fan.works.chain.commit
     assert (result.files_changed, result.warnings) == (2, ())
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def layered(fan: Fan, tmp_path: Path, workspace_method: WorkspaceMethod) -> Fan:
+    if workspace_method != "overlay":
+        pytest.skip("of layers only")
+    return fan
+
+
+def all_below(folder: Path) -> set[str]:
+    found = (path for path in folder.rglob("*") if not path.is_dir())
+    return {path.relative_to(folder).as_posix() for path in found}
+
+
+def test_a_workspace_is_a_layer_and_its_capture_reads_no_other(layered: Fan) -> None:
+    """Nothing is checked out, git is not asked what has changed, and the mount goes with it."""
+    number, path = layered.make(0)
+    (made,) = layered.left
+    assert made.layers is not None
+    assert path in mounted_below(layered.given.folder)
+    assert all_below(made.layers.upper) == {".git"}
+    write(path, {"a": "new\n", "sub/b": "b\n"})
+    assert all_below(made.layers.upper) == {".git", "a", "sub/b"}
+    private = layered.project.outside / "store" / "runs" / RUN / "index" / "docs@0.1"
+    before = private.stat()
+    assert not layered.merge(layered.taken(0, number))
+    assert private.stat() == before, "git has gone through the whole folder"
+    layered.works.give_back(0, number)
+    assert mounted_below(layered.given.folder) == []
+    assert not made.layers.upper.parent.exists()
+
+
+def test_what_is_merged_becomes_a_layer_once_it_is_much(
+    layered: Fan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removed, replaced and new files alike; it goes when nothing stands on it."""
+    monkeypatch.setattr(handler_ground, "LEAST_WRITTEN", 2)
+    assert not layered.do(0, {"a": "new a\n", "gone": None, "sub/new": "new\n", "old/name": None})
+    write_instead: Files = {"old": "a file in a folder's place\n"}
+    first, path = layered.make(1)
+    assert not (path / "old").exists()
+    write(path, {**write_instead, "b": None, "b/in": "a folder in a file's place\n"})
+    steps = handler_ground.steps_folder(layered.given.folder)
+    (step,) = steps.iterdir()
+    layers = layered.left[0].layers
+    assert layers is not None
+    assert layers.lower[0] == step / "files"
+    assert all_below(layers.upper) == {".git", "old", "b/in"}
+    assert not layered.merge(layered.taken(1, first))
+    second, path = layered.make(2)
+    assert all_below(path) == {".git", ".gitignore", "a", "b/in", "far", "old", "sub/new"}
+    assert git(path, "status", "--porcelain") == ""
+    assert step.exists(), "a workspace stands on it"
+    layered.works.give_back(1, first)
+    write(path, {"far": "short\n"})
+    assert not layered.merge(layered.taken(2, second))
+    layered.works.give_back(2, second)
+    layered.works.deliver()
+    assert layered.files == {
+        ".gitignore": "*.tmp\n",
+        "a": "new a\n",
+        "sub/new": "new\n",
+        "b/in": "a folder in a file's place\n",
+        "old": "a file in a folder's place\n",
+        "far": "short\n",
+    }
+    (steps / "half" / "files").mkdir(parents=True)
+    assert settle_handlers(layered.project.repo, layered.stream, layered.given.folder, 0) == ()
+    assert list(steps.iterdir()) == []
+
+
+def test_who_stands_in_a_workspace_keeps_it_and_nothing_else(layered: Fan) -> None:
+    """A process that a handler has left there: the work counts, and the folder goes later."""
+    made = {place: layered.make(place) for place in range(2)}
+    for place, (_, path) in made.items():
+        write(path, {f"of {place}": "x\n"})
+    places = [os.open(path, os.O_RDONLY) for _, path in made.values()]
+    assert not layered.merge(layered.taken(0, made[0][0]))
+    layered.works.give_back(0, made[0][0])
+    ref = f"refs/anabranch/partial/{RUN}/docs@1.1"
+    assert layered.works.put_away(1, made[1][0]) == ref
+    assert [path.is_dir() for _, path in made.values()] == [True, True]
+    assert settle_handlers(layered.project.repo, layered.stream, layered.given.folder, 0) == (
+        f"what handler 1 had done is kept by {ref}",
+    )
+    assert (layered.stream.path / "of 0").exists()
+    for place in places:
+        os.close(place)
+    layered.works.clear([])
+    assert (layered.left, mounted_below(layered.given.folder)) == ([], [])
+    assert git(layered.project.user, "show", f"{ref}:of 1") == "x\n"
+
+
+def test_mounts_that_a_killed_program_was_making_are_taken_away(layered: Fan) -> None:
+    """Killed before the note was written: nobody was ever in there, so nothing is kept."""
+    number, path = layered.make(0)
+    (made,) = layered.left
+    assert made.layers is not None
+    write(path, {"a": "half"})
+    record_path(layered.project.repo, RUN, made.stream, number).unlink()
+    doomed = made.layers.upper.parent.with_name(".docs@7.1.reclaimed")
+    (doomed / "upper").mkdir(parents=True)
+    assert layered.works.clear([]) == []
+    assert (mounted_below(layered.given.folder), path.exists()) == ([], False)
+    assert list(doomed.parent.glob("*docs@*")) == []
+    assert (layered.make(0)[1] / "a").read_text() == "a\n"
 
 
 # --- crashes -------------------------------------------------------------------------------------

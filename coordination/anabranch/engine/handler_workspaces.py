@@ -40,7 +40,9 @@ from anabranch.engine.workspaces.handler_folders import (
     make_handler_workspace,
     put_away,
 )
+from anabranch.engine.workspaces.handler_ground import Ground, steps_folder
 from anabranch.engine.workspaces.handler_settling import alone_with_handlers, clear_leftovers
+from anabranch.engine.workspaces.methods import method_here
 from anabranch.engine.workspaces.names import handler_name, partial_ref
 from anabranch.engine.workspaces.records import read_record
 from anabranch.engine.workspaces.refs import read_ref
@@ -71,6 +73,12 @@ class HandlerWorkspaces:
         self._chain = begin_from(self._repo, stream)
         self._written: str | None = None
         self._tries = last_tries(self._repo, given.run, given.stream)
+        self._method = method_here(given.repo, given.method)
+        self._steps = steps_folder(given.folder)
+        frozen_tree = given.frozen_tree or self._chain.start_tree
+        self._ground = Ground(
+            given.repo, given.run, self._steps, self._method, frozen_tree, given.paths
+        )
 
     @property
     def chain(self) -> Chain:
@@ -96,10 +104,20 @@ class HandlerWorkspaces:
         given = self._given
         number = self._tries[place] = self._tries.get(place, 0) + 1
         name = workspace_name(str(place), number, capitals_count(given.folder))
-        made = make_handler_workspace(
-            *(self._repo, given.run, handler_name(given.stream, place), number),
-            *(given.kind, given.folder / name, self._chain),
-        )
+        chain = self._chain
+        with self._ground.under(chain) as ground:
+            made = make_handler_workspace(
+                self._repo,
+                given.run,
+                handler_name(given.stream, place),
+                number,
+                given.kind,
+                given.folder / name,
+                chain,
+                ground,
+                self._method,
+                given.paths,
+            )
         try:
             inside = working_directory(made.path, given.prefix, given.working_dir)
         except OSError:
@@ -135,6 +153,7 @@ class HandlerWorkspaces:
         self._chain, refused = merge_into_chain(
             self._repo, given.run, given.stream, given.attempt, self._chain, results
         )
+        self._ground.note_merged(sum(result.files_changed for _, result in results))
         names = {handler_name(given.stream, place): place for place, _ in taken}
         return {names[name]: why for name, why in refused.items()}
 

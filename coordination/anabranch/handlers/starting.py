@@ -49,6 +49,9 @@ class Starter:
             if error.errno != errno.ENOEXEC:
                 raise
             return self._spawn("/bin/sh", ["/bin/sh", self._program(argv[0]), *argv[1:]], slot)
+        finally:
+            if place is not None:  # whoever stands in a workspace of layers keeps it
+                os.chdir("/")
 
     def _spawn(self, program: str, argv: list[str], slot: Slot) -> int:
         return os.posix_spawn(

@@ -24,6 +24,7 @@ from anabranch.core.plans.plan import FanPlan, StreamPlan
 from anabranch.engine.handler_durations import known_seconds
 from anabranch.engine.performers.going_on import goes_on, handlers_folder
 from anabranch.engine.performers.processes import ProcessSpec
+from anabranch.engine.performers.workspaces import paths_in_project
 from anabranch.engine.workspaces import Repository
 from anabranch.engine.workspaces.handler_folders import Assignment
 from anabranch.files import replace_whole
@@ -68,7 +69,7 @@ def fanned_out(
         silent_seconds=NOTICED_AFTER * plan.heartbeat_timeout_seconds,
         inputs=fan.inputs,
         hang_tries=min(plan.max_retries, HANG_TRIES),
-        workspaces=_apart(plan, spec, run, repo) if fan.workspace == "each" else None,
+        workspaces=_apart(state, spec, run, repo) if fan.workspace == "each" else None,
         known_seconds=known_seconds(run.project, state.plan.name, spec.stream),
         only=tuple((one.handler, one.cause) for one in chosen) or None,
         rate=(plan.rate.at_most, plan.rate.per_seconds) if plan.rate else None,
@@ -91,12 +92,12 @@ def _where_it_is(source: dict[str, Any], run: RunFolder) -> dict[str, Any]:
     return {"kept": str(run.items)} if "kept" in source else source
 
 
-def _apart(plan: StreamPlan, spec: ProcessSpec, run: RunFolder, repo: Repository) -> dict[str, Any]:
+def _apart(state: State, spec: ProcessSpec, run: RunFolder, repo: Repository) -> dict[str, Any]:
     """Write down what the program needs that keeps handlers' workspaces; return how to start it.
 
     It gets to its files by our own environment: what the plan says is for commands.
     """
-    folder = run.handlers(spec.stream)
+    plan, folder = state.stream_plan(spec.stream), run.handlers(spec.stream)
     given = Assignment(
         repo,
         run.run,
@@ -106,6 +107,9 @@ def _apart(plan: StreamPlan, spec: ProcessSpec, run: RunFolder, repo: Repository
         handlers_folder(run, spec.stream),
         repo.prefix,
         plan.working_dir,
+        plan.method,
+        state.base.tree if state.base is not None else "",
+        paths_in_project(plan, repo.prefix),
     )
     path = folder / "workspaces.job"
     replace_whole(path, given.encoded())

@@ -149,7 +149,7 @@ class WorkspaceEffects:
             checkpoint,
             ws.method_here(self._repo, plan.method),
             _base(state).tree,
-            _paths(plan, self._repo.prefix),
+            paths_in_project(plan, self._repo.prefix),
         )
         if isinstance(outcome, ev.Conflict):
             return inputs.WorkspaceConflicted(
@@ -377,7 +377,7 @@ def _base(state: State) -> Base:
     return state.base
 
 
-def _paths(plan: StreamPlan, prefix: str) -> tuple[str, ...]:
+def paths_in_project(plan: StreamPlan, prefix: str) -> tuple[str, ...]:
     """Return the folders of the repository that a stream works on; none if on all of it."""
     return tuple(posixpath.normpath(posixpath.join(prefix, path)) for path in plan.paths)
 

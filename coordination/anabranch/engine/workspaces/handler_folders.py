@@ -7,23 +7,28 @@ partial work until it is merged; if it is never merged, it stays there.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from anabranch.core.ids import Attempt, RunId, StreamId
-from anabranch.core.plans.plan import WorkspaceKind
-from anabranch.core.written_names import name_of
+from anabranch.core.plans.plan import WorkspaceKind, WorkspaceMethod
+from anabranch.core.written_names import name_of, workspace_name
 from anabranch.engine.workspaces.capturing import (
     capture_history,
     capture_result,
     capture_what_can_be,
 )
+from anabranch.engine.workspaces.direct.capture import capture_directly
 from anabranch.engine.workspaces.handler_chain import Chain
 from anabranch.engine.workspaces.identity import WorkspaceReplaced
+from anabranch.engine.workspaces.layers.bases import FrozenBase
+from anabranch.engine.workspaces.layers.mounting import hide
 from anabranch.engine.workspaces.names import (
     handler_name,
     handler_of,
@@ -33,7 +38,7 @@ from anabranch.engine.workspaces.names import (
 from anabranch.engine.workspaces.own_refs import keep_own_refs
 from anabranch.engine.workspaces.preparing import make_workspace
 from anabranch.engine.workspaces.reclaiming import reclaim_untouched, reclaim_workspace
-from anabranch.engine.workspaces.records import all_records, record_path
+from anabranch.engine.workspaces.records import all_records, layers_folder, record_path
 from anabranch.engine.workspaces.refs import drop_ref, list_refs, read_ref
 from anabranch.engine.workspaces.repository import live_view
 from anabranch.engine.workspaces.values import (
@@ -42,6 +47,7 @@ from anabranch.engine.workspaces.values import (
     Repository,
     Standing,
 )
+from anabranch.paths import capitals_count
 
 MOST_IGNORED_BYTES = 32 * 1024 * 1024
 
@@ -49,7 +55,8 @@ MOST_IGNORED_BYTES = 32 * 1024 * 1024
 class Assignment(msgspec.Struct, frozen=True):
     """Whose handlers these are, and where their workspaces lie: ``folder``.
 
-    ``inside`` leads from the top of a workspace to where commands run.
+    ``method`` says how they are made, ``frozen_tree`` what they are made above (nothing: what they
+    start from), ``paths`` which part of the project they hold; none stand for all of it.
     """
 
     repo: Repository
@@ -60,6 +67,9 @@ class Assignment(msgspec.Struct, frozen=True):
     folder: Path
     prefix: str = ""
     working_dir: str = "."
+    method: WorkspaceMethod = "worktree"
+    frozen_tree: str = ""
+    paths: tuple[str, ...] = ()
 
     def encoded(self) -> bytes:
         """Return this as JSON."""
@@ -86,18 +96,36 @@ def make_handler_workspace(
     kind: WorkspaceKind,
     folder: Path,
     start: Standing,
+    ground: FrozenBase | None = None,
+    method: WorkspaceMethod = "worktree",
+    paths: Sequence[str] = (),
 ) -> PreparedWorkspace:
-    """Make a workspace for a handler's try of this number. Raises GitError, OSError."""
-    return make_workspace(repo, run, handler, number, kind, folder, start)
+    """Make a workspace for a handler's try of this number, above a ``ground`` if there is one.
+
+    Raises GitError, OSError.
+    """
+    return make_workspace(
+        repo,
+        run,
+        handler,
+        number,
+        kind,
+        folder,
+        start,
+        frozen=ground,
+        method=method,
+        paths=paths,
+    )
 
 
 def capture_handler(repo: Repository, workspace: PreparedWorkspace) -> Captured:
     """Capture what a handler that succeeded has done; a ref keeps it. Raises GitError, OSError."""
     run, handler, number = workspace.run, workspace.stream, workspace.attempt
-    ref = partial_ref(run, handler, number)
-    result = capture_result(
-        repo, run, handler, number, workspace, f"{handler}: the work of a handler", ref
-    )
+    ref, message = partial_ref(run, handler, number), f"{handler}: the work of a handler"
+    direct = capture_directly(repo, workspace, message, ref)
+    if direct is not None:
+        return direct
+    result = capture_result(repo, run, handler, number, workspace, message, ref)
     keep_own_refs(repo, workspace, is_first=True)
     return result
 
@@ -106,17 +134,24 @@ def give_back_merged(repo: Repository, workspace: PreparedWorkspace) -> bool:
     """Remove the workspace of a handler whose work is merged; False if it has to stay.
 
     What git ignores goes the way it goes with a stream: it is parked, and where there is much of it
-    the workspace stays.
+    the workspace stays; so it does while somebody stands in its layers.
     """
     run, handler, number = workspace.run, workspace.stream, workspace.attempt
-    is_gone = reclaim_untouched(repo, workspace)
-    if not is_gone:
-        reclaim_workspace(repo, run, workspace, MOST_IGNORED_BYTES)
-        is_gone = not workspace.path.exists()
+    _remove(repo, workspace)
     ref = partial_ref(run, handler, number)
     if read_ref(repo, ref) is not None:
         drop_ref(repo, ref)
-    return is_gone
+    return not workspace.path.exists()
+
+
+def _remove(repo: Repository, workspace: PreparedWorkspace) -> None:
+    """Remove a workspace whose work is kept, where it is proved to hold nothing else."""
+    try:
+        if not reclaim_untouched(repo, workspace):
+            reclaim_workspace(repo, workspace.run, workspace, MOST_IGNORED_BYTES)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
 
 
 def put_away(repo: Repository, workspace: PreparedWorkspace) -> PutAway:
@@ -139,8 +174,7 @@ def put_away(repo: Repository, workspace: PreparedWorkspace) -> PutAway:
         drop_ref(repo, ref)
     if left:
         return PutAway(None if has_nothing else ref, stays=True)
-    if not reclaim_untouched(repo, workspace):
-        reclaim_workspace(repo, run, workspace, MOST_IGNORED_BYTES)
+    _remove(repo, workspace)
     where = made_prefix(run, handler, number)[:-1] if own else None
     return PutAway(where if has_nothing else ref, stays=workspace.path.exists())
 
@@ -163,7 +197,24 @@ def remove_half_made(repo: Repository, run: RunId, stream: StreamId, folder: Pat
     noted = {workspace.path for workspace in handler_workspaces(repo, run, stream)}
     for path in list(folder.iterdir()) if folder.is_dir() else ():
         if path not in noted and not _has_note(repo, run, stream, path):
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # somebody stands in it: it stays until they are gone
+                hide(path)
+                shutil.rmtree(path, ignore_errors=True)
+    for own, place, number in list(_own_layers(repo, run, stream)):
+        noted_at = record_path(repo, run, handler_name(stream, place), number)
+        name = workspace_name(str(place), number, capitals_count(folder))
+        if not (os.path.lexists(noted_at) or os.path.lexists(folder / name)):
+            shutil.rmtree(own, ignore_errors=True)
+
+
+def _own_layers(repo: Repository, run: RunId, stream: StreamId) -> Iterator[tuple[Path, int, int]]:
+    """Yield what is of layers of handlers' workspaces, each with its place and the try's number."""
+    for own in layers_folder(repo, run).glob("*"):
+        said = own.name.removeprefix(".").removesuffix(".reclaimed")
+        name, _, number = said.rpartition(".")
+        found = handler_of(StreamId(name_of(name)))
+        if found is not None and found[0] == stream and number.isdecimal():
+            yield own, found[1], int(number)
 
 
 def _has_note(repo: Repository, run: RunId, stream: StreamId, folder: Path) -> bool:

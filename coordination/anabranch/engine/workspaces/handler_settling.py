@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anabranch.core.ids import Attempt, RunId, StreamId
@@ -18,6 +18,7 @@ from anabranch.engine.workspaces.handler_folders import (
     put_away,
     remove_half_made,
 )
+from anabranch.engine.workspaces.handler_ground import remove_steps, steps_folder
 from anabranch.engine.workspaces.names import handler_of
 from anabranch.engine.workspaces.records import note_of
 from anabranch.engine.workspaces.repository import run_folder
@@ -93,6 +94,8 @@ def clear_leftovers(
         except GitError as error:
             kept.append(f"what handler {place} had done is in {left.path}: {error.reason}")
     remove_half_made(repo, run, stream, folder)
+    with suppress(OSError):  # what somebody still looks at goes with the run
+        remove_steps(repo, run, steps_folder(folder))
     if chain is not None:
         drop_merged_refs(repo, run, stream, chain)
     return kept

@@ -28,6 +28,7 @@ from anabranch.core.ids import RunId
 from anabranch.engine.git import Git, GitError, encode
 from anabranch.engine.workspaces.capturing import bring_history, given_to_git, workspace_view
 from anabranch.engine.workspaces.checking import some
+from anabranch.engine.workspaces.direct.as_captured import is_as_captured
 from anabranch.engine.workspaces.identity import WorkspaceReplaced
 from anabranch.engine.workspaces.including.frozen_files import included_in
 from anabranch.engine.workspaces.including.keeping_out import add_all_but_included
@@ -116,16 +117,21 @@ def reclaim_untouched(repo: Repository, workspace: PreparedWorkspace) -> bool:
     the capture, none is beside it, and its repository has no object of its own. Raises GitError,
     OSError.
     """
-    if objects_of(repo, workspace) is not None or _hindrance(workspace) is not None:
-        return False
-    git, included = workspace_view(repo, workspace), included_in(repo, workspace.run)
-    unknown = git.run("ls-files", "-m", "-d", "-o", "-z").out.split(b"\0")
-    if any(path and (included is None or path not in included.files) for path in unknown):
+    if not is_as_captured(repo, workspace) and not _holds_nothing_else(repo, workspace):
         return False
     set_changed_aside(repo, workspace)
     remove_files(workspace)
     forget_workspace(repo, workspace)
     return True
+
+
+def _holds_nothing_else(repo: Repository, workspace: PreparedWorkspace) -> bool:
+    """Say whether a workspace has nothing that its capture by git has not."""
+    if objects_of(repo, workspace) is not None or _hindrance(workspace) is not None:
+        return False
+    git, included = workspace_view(repo, workspace), included_in(repo, workspace.run)
+    unknown = git.run("ls-files", "-m", "-d", "-o", "-z").out.split(b"\0")
+    return not any(path and (included is None or path not in included.files) for path in unknown)
 
 
 def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ...]:

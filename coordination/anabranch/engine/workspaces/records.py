@@ -47,7 +47,12 @@ def objects_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attemp
 
 def layers_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
     """Return where the layers of an attempt's workspace lie that are its own."""
-    return _of_attempt(run_folder(repo, run) / "layers", stream, attempt)
+    return _of_attempt(layers_folder(repo, run), stream, attempt)
+
+
+def layers_folder(repo: Repository, run: RunId) -> Path:
+    """Return where the layers lie that are the own ones of a run's workspaces."""
+    return run_folder(repo, run) / "layers"
 
 
 def aside_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:

@@ -9,18 +9,14 @@ a ref already. A crash in the middle leaves a folder without a note, as one that
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from anabranch.core.ids import Attempt, RunId, StreamId
-from anabranch.engine.workspaces.direct.capture import captured_index, changes_in
-from anabranch.engine.workspaces.direct.folder_changes import NotDirect
-from anabranch.engine.workspaces.direct.index_file import read_entries
-from anabranch.engine.workspaces.identity import WorkspaceReplaced
+from anabranch.engine.workspaces.direct.as_captured import is_as_captured
+from anabranch.engine.workspaces.direct.capture import captured_index
 from anabranch.engine.workspaces.layers.laying import lay_elsewhere
-from anabranch.engine.workspaces.layers.standing import require_standing
 from anabranch.engine.workspaces.names import start_ref
 from anabranch.engine.workspaces.records import (
     git_path,
@@ -32,13 +28,14 @@ from anabranch.engine.workspaces.records import (
 )
 from anabranch.engine.workspaces.refs import keep_new_ref
 from anabranch.engine.workspaces.repository import frozen_view
-from anabranch.engine.workspaces.snapshots import forget_index, is_as_taken_over, take_over_own
-from anabranch.engine.workspaces.stream_repository import is_as_made, stand_at
+from anabranch.engine.workspaces.snapshots import forget_index, take_over_own
+from anabranch.engine.workspaces.stream_repository import stand_at
 from anabranch.engine.workspaces.values import PreparedWorkspace, Repository, Standing
 from anabranch.files import replace_whole
-from anabranch.plain_files import LARGE_FILE_BYTES, NotPlain, read_plain
 
 A_MOMENT_NS = 1_000_000_000
+"""What is written so shortly after a capture is found by the next one, which is the stream's that
+goes on there."""
 
 
 def take_over_workspace(
@@ -70,7 +67,9 @@ def take_over_workspace(
     git_dir = git_path(repo, run, stream, attempt)
     if os.path.lexists(folder) or os.path.lexists(git_dir):
         return None
-    if start.tree not in (left_by[2], left.start_tree) or not _is_untouched(repo, left):
+    if start.tree not in (left_by[2], left.start_tree) or not is_as_captured(
+        repo, left, A_MOMENT_NS
+    ):
         return None
     keep_new_ref(repo, start_ref(run, stream, attempt), start.commit)
     index = captured_index(repo, left)
@@ -102,28 +101,6 @@ def take_over_workspace(
     )
     write_record(repo, workspace)
     return workspace
-
-
-def _is_untouched(repo: Repository, left: PreparedWorkspace) -> bool:
-    """Say whether a workspace is as it was captured, with all that belongs to it."""
-    assert left.git_dir is not None
-    index = captured_index(repo, left)
-    private = index_path(repo, left.run, left.stream, left.attempt)
-    try:
-        require_standing(left)
-        entries = read_entries(read_plain(index, LARGE_FILE_BYTES), repo.object_format)
-        if entries is None or not is_as_taken_over(left.git_dir / "index", private):
-            return False
-        if not is_as_made(repo, left.run, left.git_dir, left.start_commit):
-            return False
-        before = {entry.path: entry for entry in entries}
-        written_ns = index.stat().st_mtime_ns
-        if 0 <= time.time_ns() - written_ns < A_MOMENT_NS:
-            return True  # what is written meanwhile is found by the next capture
-        found = changes_in(repo, left, before, written_ns)
-    except (NotDirect, NotPlain, FileNotFoundError, WorkspaceReplaced):
-        return False
-    return not (found.now or found.gone or found.odd)
 
 
 def _forget(repo: Repository, left: PreparedWorkspace) -> None:

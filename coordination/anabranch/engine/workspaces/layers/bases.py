@@ -35,11 +35,15 @@ A_WHILE_NS = 2 * 10**9
 
 
 class FrozenBase(msgspec.Struct, frozen=True):
-    """A frozen checkout of ``tree``: its files, and the index that git keeps for them."""
+    """A frozen checkout of ``tree``: its files, and the index that git keeps for them.
+
+    Where it is a layer itself, ``files`` are what differs from those that lie ``below``.
+    """
 
     tree: str
     files: Path
     index: Path
+    below: tuple[Path, ...] = ()
 
 
 def frozen_base(repo: Repository, run: RunId, tree: str, paths: Sequence[str] = ()) -> FrozenBase:

@@ -22,7 +22,8 @@ def lay(frozen: FrozenBase, folder: Path, own: Path, below: tuple[Path, ...] = (
 
     Layers ``below`` are shown where the checkout has nothing. Raises GitError, OSError.
     """
-    layers = Layers((frozen.files, *below), own / "upper", own / "scratch")
+    lower = (frozen.files, *frozen.below, *below)
+    layers = Layers(lower, own / "upper", own / "scratch")
     make_place(folder)
     layers.upper.mkdir(parents=True)
     return _shown(layers, folder)

@@ -7,8 +7,7 @@ from contextlib import suppress
 from anabranch.core.ids import RunId
 from anabranch.engine.workspaces.identity import WorkspaceReplaced
 from anabranch.engine.workspaces.layers.standing import is_there, require_standing
-from anabranch.engine.workspaces.records import all_records
-from anabranch.engine.workspaces.repository import run_folder
+from anabranch.engine.workspaces.records import all_records, layers_folder
 from anabranch.engine.workspaces.values import Repository
 
 
@@ -17,7 +16,7 @@ def show_layers(repo: Repository, run: RunId) -> None:
 
     What cannot be shown now is found again, and told, when somebody asks for its work.
     """
-    if not (run_folder(repo, run) / "layers").is_dir():
+    if not layers_folder(repo, run).is_dir():
         return
     for workspace in all_records(repo, run):
         if workspace.layers is not None and is_there(workspace):
