@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,15 @@ from msgspec.structs import replace
 from anabranch.core.ids import StreamId
 from anabranch.engine.workspaces import (
     Delivery,
-    MergeOutcome,
     PreparedWorkspace,
     bring,
-    capture_result,
-    checkpoint_ref,
-    merge_trees,
     reversals,
     to_bring,
     why_busy,
 )
 from anabranch.engine.workspaces.records import read_record
-from anabranch.engine.workspaces.values import Captured
-from tests.engine.repositories import RUN, Project, git, make_repository, open_project, pairs, write
+from tests.engine.checkpoint_round import Round
+from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
 
 LINES = "".join(f"line {number}\n" for number in range(1, 21))
 FILES: dict[str, str | bytes | None] = {
@@ -39,39 +34,6 @@ FILES: dict[str, str | bytes | None] = {
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return open_project(make_repository(tmp_path / "user", FILES), tmp_path / "out")
-
-
-class Round:
-    """One checkpoint of some workspaces: snapshots, and what they come to together."""
-
-    def __init__(self, project: Project, *workspaces: PreparedWorkspace, number: int = 1) -> None:
-        self.project = project
-        self.snapshots = {w.stream: self._snapshot(w, number) for w in workspaces}
-        self.outcome: MergeOutcome = merge_trees(
-            project.repo,
-            RUN,
-            project.base,
-            pairs(*self.snapshots.values()),
-            message="checkpoint",
-            stop_early=False,
-        )
-
-    def _snapshot(self, workspace: PreparedWorkspace, number: int) -> Captured:
-        ref = checkpoint_ref(RUN, workspace.stream, number)
-        return capture_result(
-            self.project.repo, RUN, workspace.stream, 1, workspace, "checkpoint", ref
-        )
-
-    def bring_to(
-        self,
-        workspace: PreparedWorkspace,
-        meanwhile: Callable[[], None] = lambda: None,
-        quiet_seconds: float = 0.0,
-    ) -> Delivery:
-        snapshot = self.snapshots[workspace.stream].tree
-        wanted = to_bring(self.project.repo, RUN, snapshot, self.outcome.tree, ())
-        meanwhile()
-        return bring(self.project.repo, workspace, wanted, snapshot, quiet_seconds)
 
 
 def content(workspace: PreparedWorkspace, name: str) -> str | None:
@@ -226,7 +188,7 @@ def replace_all(checkpoint: Round, workspace: PreparedWorkspace) -> Delivery:
     snapshots = checkpoint.snapshots
     theirs = snapshots[StreamId("a")].tree
     mine = snapshots[workspace.stream].tree
-    wanted = to_bring(checkpoint.project.repo, RUN, mine, theirs, ())
+    wanted = to_bring(checkpoint.project.repo, workspace, mine, theirs, ())
     return bring(checkpoint.project.repo, workspace, wanted, mine, 0.0)
 
 

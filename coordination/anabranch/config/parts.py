@@ -16,18 +16,6 @@ def parts_of_projects(streams: Mapping[str, object]) -> Iterator[Problem]:
             continue
         assert isinstance(entry, dict)
         where = ("streams", name)
-        if entry.get("sync") is True:
-            yield Problem(
-                (*where, "sync"),
-                "others' files are brought into the whole project, and this stream has a part",
-                "leave out `paths` or `sync`",
-            )
-        if entry.get("handler_workspace") == "each":
-            yield Problem(
-                (*where, "handler_workspace"),
-                "handlers with workspaces of their own work on the whole project",
-                "leave out `paths`, or let handlers work in that of their stream",
-            )
         folder = entry.get("working_dir", ".")
         if isinstance(folder, str) and not _is_there(folder, paths):
             yield Problem(

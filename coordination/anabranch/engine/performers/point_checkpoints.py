@@ -157,11 +157,11 @@ class CheckpointEffects:
         """
         made, stream = state.points[effect.point].checkpoint, state.streams[effect.stream]
         work = made.works[effect.stream]
-        wanted = ws.to_bring(self._repo, state.run, work.tree, made.tree, work.withheld)
         workspace = read_record(self._repo, state.run, effect.stream, effect.attempt)
         is_running = stream.phase is Phase.RUNNING and stream.attempt == effect.attempt
         if workspace is None or not is_running:
             return declined(effect, "the stream has ended")
+        wanted = ws.to_bring(self._repo, workspace, work.tree, made.tree, work.withheld)
         with self._bringing(effect.stream, [change.path for change in wanted]):
             done = ws.bring(self._repo, workspace, wanted, work.tree, moment=moment)
         return inputs.SyncDone(

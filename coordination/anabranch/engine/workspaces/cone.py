@@ -6,10 +6,11 @@ it works inside, and what is not there is not removed. Source: git-sparse-checko
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from anabranch.engine.workspaces.repository import copy_files, frozen_view, run_
 from anabranch.engine.workspaces.settings import Setting, write_settings
 from anabranch.engine.workspaces.values import Repository
 from anabranch.files import replace_whole
+from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there
 
 _SETTINGS: tuple[Setting, ...] = (
     ("core.sparsecheckout", "true"),
     ("core.sparsecheckoutcone", "true"),
 )
 _PATTERNS = "info/sparse-checkout"
+_ABOVE = re.compile(r"!/.+/\*/")
 _SPECIAL = re.compile(r"([\\*?\[])")
 
 
@@ -51,6 +54,34 @@ def _ends_of_folders(path: str) -> list[int]:
 def name_of_cone(paths: Sequence[str]) -> str:
     """Return a short name of a part; nothing if it is the whole."""
     return blake2b(patterns_of(paths), digest_size=6).hexdigest() if paths else ""
+
+
+def held_in(root: Path, git_dir: Path | None) -> Callable[[str], bool]:
+    """Return what says whether a workspace holds a path: it lies in its part, or it is there.
+
+    The part is what git there says by now, for a stream may bring more. Where it does not say it in
+    cone mode, everything is held.
+    """
+    said = read_if_there(git_dir / _PATTERNS, LARGE_FILE_BYTES) if git_dir is not None else None
+    if said is None:
+        return lambda _: True
+    written = said.decode("utf-8", "surrogateescape").splitlines()
+    whole = {_unquoted(line) for line in written if line.startswith("/") and line.endswith("/")}
+    above = {_unquoted(line[1:-2]) for line in written if _ABOVE.fullmatch(line)}
+    if not {"/*", "!/*/"} <= set(written):
+        return lambda _: True
+    leaves = whole - above
+
+    def is_held(path: str) -> bool:
+        folder = f"/{path.rpartition('/')[0]}/".replace("//", "/")
+        is_inside = folder == "/" or folder in above or any(map(folder.startswith, leaves))
+        return is_inside or os.path.lexists(root / path)
+
+    return is_held
+
+
+def _unquoted(line: str) -> str:
+    return re.sub(r"\\(.)", r"\1", line)
 
 
 def view_of(repo: Repository, run: RunId, paths: Sequence[str]) -> Git:

@@ -26,6 +26,7 @@ from anabranch.core.deciding.conflicts.reverting import reverts
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
+from anabranch.engine.workspaces.cone import held_in
 from anabranch.engine.workspaces.layers.spare import spare_folder_inside
 from anabranch.engine.workspaces.names import given_ref
 from anabranch.engine.workspaces.objects import (
@@ -92,11 +93,15 @@ def why_busy(workspace: PreparedWorkspace) -> str | None:
 
 
 def to_bring(
-    repo: Repository, run: RunId, snapshot: str, merged: str, withheld: Collection[str]
+    repo: Repository, at: PreparedWorkspace, snapshot: str, merged: str, withheld: Collection[str]
 ) -> list[Change]:
-    """Return the files in which a checkpoint differs from a stream's snapshot, removals first."""
-    listed = changes(frozen_view(repo, run), snapshot, merged)
-    wanted = [change for change in listed if change.path not in withheld]
+    """Return the files in which a checkpoint differs from a stream's snapshot, removals first.
+
+    What a workspace that is a part does not hold stays as it is there.
+    """
+    listed = changes(frozen_view(repo, at.run), snapshot, merged)
+    is_held = held_in(at.path, at.git_dir)
+    wanted = [c for c in listed if c.path not in withheld and is_held(c.path)]
     return sorted(wanted, key=lambda c: (c.after is not None, -c.path.count("/"), c.path))
 
 
