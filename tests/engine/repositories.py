@@ -27,6 +27,7 @@ from anabranch.engine.workspaces import (
     prepare_workspace,
     result_ref,
 )
+from anabranch.engine.workspaces.pool.filling import make_ahead
 
 RUN = RunId("20260101-000000-abc")
 METHOD: WorkspaceMethod = "worktree"
@@ -103,7 +104,9 @@ class Project:
         kind: WorkspaceKind = "isolated",
         attempt: int = 1,
     ) -> PreparedWorkspace | Conflict:
-        """Prepares a workspace, or finds that it cannot be."""
+        """Prepares a workspace, or finds that it cannot be; one of a pool that is never empty."""
+        if METHOD == "pool":
+            assert make_ahead(self.repo, RUN, self.base.tree) is not None
         folder = self.outside / "workspaces" / f"{stream}.{attempt}"
         return prepare_workspace(
             self.repo,

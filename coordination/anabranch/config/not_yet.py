@@ -26,7 +26,6 @@ class NotYet(NamedTuple):
 
 NOT_YET = (
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
-    NotYet(("coordination", "isolation", "method"), "refuse", ("pool",)),
     NotYet(
         ("coordination", "isolation", "confinement"),
         values=("none", "guard"),
@@ -63,6 +62,5 @@ def refusals(document: dict[str, Any]) -> list[Problem]:
 def _way_out(document: dict[str, Any], path: KeyPath) -> str:
     ways = {
         "confinement": 'use "none" or "guard"',
-        "method": 'use "auto", "overlay", "reflink" or "worktree"',
     }
     return ways.get(str(path[-1]), "leave it out")

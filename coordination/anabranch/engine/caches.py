@@ -44,8 +44,11 @@ class Aged(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+MADE_AHEAD = "checkouts made ahead"
+
 CACHES = (
     CacheKind("bases", "frozen checkouts"),
+    CacheKind("pool", MADE_AHEAD),
     CacheKind("included", "copies of ignored files"),
     CacheKind("setups", "results of setups"),
 )

@@ -24,6 +24,7 @@ from anabranch.engine.disk_use import bytes_in
 from anabranch.engine.engine import Engine
 from anabranch.engine.journal import Journal
 from anabranch.engine.opening import git_errors, open_project
+from anabranch.engine.pool_bounds import bounds_of_recycling
 from anabranch.engine.reaching_layers import reach_layers_of
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.runs import has_events, project_root, read_run, runs_of
@@ -40,6 +41,7 @@ from anabranch.engine.workspaces import (
 from anabranch.engine.workspaces.ageing import forget_old
 from anabranch.engine.workspaces.handler_folders import handler_workspaces
 from anabranch.engine.workspaces.including.frozen_files import copies_named_in
+from anabranch.engine.workspaces.pool.bounds import Bounds
 from anabranch.engine.workspaces.records import own_place, read_record
 from anabranch.engine.workspaces.removing import make_writable
 from anabranch.errors import AnabranchError, machine_errors
@@ -204,7 +206,9 @@ def _clean(
     done: list[Cleaned] = []
     for workspace in list(_workspaces(repository, state)):
         cleaned = (
-            _rehearsed(workspace) if is_rehearsal else _reclaim(repository, workspace, may_park)
+            _rehearsed(workspace)
+            if is_rehearsal
+            else _reclaim(repository, workspace, may_park, bounds_of_recycling(repository, state))
         )
         done.append(cleaned)
         is_of_a_stream = cleaned.stream in state.streams  # no event tells of handlers' workspaces
@@ -223,10 +227,14 @@ def _workspaces(repository: Repository, state: State) -> Iterator[PreparedWorksp
         yield from handler_workspaces(repository, state.run, plan.id)
 
 
-def _reclaim(repository: Repository, workspace: PreparedWorkspace, may_park: bool) -> Cleaned:
+def _reclaim(
+    repository: Repository, workspace: PreparedWorkspace, may_park: bool, recycled: Bounds
+) -> Cleaned:
     about = (workspace.stream, workspace.attempt, str(workspace.path))
     taken = bytes_in(own_place(workspace))
-    outcome = reclaim_workspace(repository, workspace.run, workspace, may_park=may_park)
+    outcome = reclaim_workspace(
+        repository, workspace.run, workspace, may_park=may_park, recycled=recycled
+    )
     match outcome:
         case Kept():
             return Cleaned(*about, "kept", reason=outcome.reason, bytes=taken)

@@ -51,6 +51,8 @@ class DiskWatch:
         self._workspaces: Mapping[Key, int] = {}
         self._counted: dict[Path, tuple[float, int]] = {}
         self._state: State | None = None
+        self.used: Mapping[str, int] = {}
+        """What the project takes, by what it is; nothing until it was counted for a budget."""
         self._rounds = Rounds(
             "disk", self.round, rest_factor=REST_FACTOR, rest_seconds=round_seconds, now=now
         )
@@ -98,6 +100,7 @@ class DiskWatch:
         sums = by_kind(iter(counted))
         standing = {place.path for place in places}
         self._counted = {path: known for path, known in self._counted.items() if path in standing}
+        self.used = sums
         return inputs.DiskSeen(used_bytes=sum(sums.values()), by_kind=sums, own_bytes=own)
 
     def _lively(self, place: Place, lively: set[Path]) -> set[Path]:

@@ -168,7 +168,8 @@ def _workspaces(folder: Path) -> Iterator[Finding]:
         yield Finding("workspaces", "ok", "can be made of layers, in milliseconds")
         return
     in_a_namespace = tried_in_a_namespace(existing)
-    usually = "written file by file" if why_not_reflink(existing) else "cloned (reflink)"
+    made_ahead = "taken from checkouts made ahead, or written file by file"
+    usually = made_ahead if why_not_reflink(existing) else "cloned (reflink)"
     if in_a_namespace:
         why = why_not if in_a_namespace == why_not else f"{why_not}; {in_a_namespace}"
         yield Finding("workspaces", "ok", f"are {usually}; no layers: {why}")

@@ -22,6 +22,7 @@ from anabranch.engine.interference import Interference
 from anabranch.engine.liveness import LivenessWatch, is_somebody_asked
 from anabranch.engine.machine_memory import memory_now
 from anabranch.engine.machine_room import shortage_ahead
+from anabranch.engine.making_ahead import MakingAhead
 from anabranch.engine.memory_watch import MemoryWatch
 from anabranch.engine.overhead_watch import OverheadWatch
 from anabranch.engine.pressure import PressureWatch
@@ -69,6 +70,7 @@ class Looking:
         self._radar = ConflictRadar(repository, state, self.watcher, post)
         self._changes = ChangeCounter(repository, self.watcher)
         self._disk = DiskWatch(folder, repository, post)
+        self._ahead = MakingAhead(repository, state, lambda: self._disk.used)
         self.sampler = VitalsSampler(
             lambda: watched_streams(state(), folder),
             self.watcher,
@@ -97,6 +99,7 @@ class Looking:
         self._radar.close()
         self._changes.close()
         self._disk.close()
+        self._ahead.close()
         self.watcher.close()
 
     def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
@@ -115,3 +118,4 @@ class Looking:
         self._radar.look(state)
         self._changes.look(state)
         self._disk.look(state)
+        self._ahead.look(state)

@@ -14,6 +14,7 @@ from anabranch.core.model.at_work import active_attempts
 from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
+from anabranch.engine.pool_bounds import bounds_of_recycling
 from anabranch.engine.workspaces.records import read_record
 
 MOST_IGNORED_BYTES = 32 * 1024 * 1024
@@ -31,7 +32,8 @@ def give_back(
         return None
     if workspace.kind != "shared":
         in_workspace(workspace.path).remove()  # an attempt that never began still has its spool
-    outcome = ws.reclaim_workspace(repo, run, workspace, MOST_IGNORED_BYTES)
+    recycled = bounds_of_recycling(repo, state)
+    outcome = ws.reclaim_workspace(repo, run, workspace, MOST_IGNORED_BYTES, recycled=recycled)
     if isinstance(outcome, ws.Kept):
         return None
     rescue = (outcome.ref,) if isinstance(outcome, ws.Parked) else ()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from anabranch.core.wording import age
@@ -50,7 +51,10 @@ def _aged(
             if not is_rehearsal and _is_left_behind(entry):
                 shutil.rmtree(entry, ignore_errors=True)
             continue
-        idle = _idle_seconds(entry)
+        try:
+            idle = _idle_seconds(entry)
+        except FileNotFoundError:
+            continue  # it was a checkout, and somebody has taken it
         why_not = why_kept(entry.name, idle, older_than, below, unreadable)
         if entry.name in needed:
             why_not = "a run that goes on needs it"
@@ -113,5 +117,6 @@ def _remove(entry: Path) -> None:
     doomed = entry.with_name(_REMOVED + entry.name)
     if doomed.exists():
         shutil.rmtree(doomed)
-    entry.rename(doomed)
-    shutil.rmtree(doomed)
+    with suppress(FileNotFoundError):  # somebody has taken it just now
+        entry.rename(doomed)
+        shutil.rmtree(doomed)

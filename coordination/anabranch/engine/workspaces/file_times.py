@@ -32,7 +32,8 @@ def give_users_times(repo: Repository, folder: Path, index: Path) -> None:
         if written_ns is not None:
             with suppress(FileNotFoundError, NotADirectoryError):
                 place = os.path.join(os.fsencode(folder), entry.path)
-                os.utime(place, ns=(written_ns, written_ns), follow_symlinks=False)
+                if os.lstat(place).st_mtime_ns != written_ns:
+                    os.utime(place, ns=(written_ns, written_ns), follow_symlinks=False)
     now = [_as_it_is(entry, folder) for entry in entries]
     replace_whole(index, index_of(now, repo.object_format), mode=0o666)
 

@@ -23,6 +23,7 @@ from anabranch.engine.workspaces.cone import view_of
 from anabranch.engine.workspaces.including.frozen_files import included_in
 from anabranch.engine.workspaces.layers.bases import (
     A_WHILE_NS,
+    SHARES_BASE,
     FrozenBase,
     frozen_base,
     paths_below,
@@ -75,7 +76,7 @@ class Ground:
 
         It stays until the workspace is made. Raises GitError, OSError, NoLayers.
         """
-        if self._method == "worktree":
+        if self._method not in SHARES_BASE:
             yield None
             return
         with self._lock:

@@ -14,8 +14,12 @@ from anabranch.engine.workspaces.values import Repository
 BY_SPEED: tuple[tuple[WorkspaceMethod, Callable[[Path], str]], ...] = (
     ("overlay", why_not_layers),
     ("reflink", why_not_reflink),
+    ("pool", lambda place: ""),
 )
-"""The quickest first, each with what says why it cannot be had below a folder."""
+"""The quickest first, each with what says why it cannot be had below a folder.
+
+A pool can be had everywhere: while there is nothing in it, files are written as worktrees are.
+"""
 
 
 def method_here(repo: Repository, wanted: WorkspaceMethod) -> WorkspaceMethod:

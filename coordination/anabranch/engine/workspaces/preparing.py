@@ -34,12 +34,15 @@ from anabranch.engine.workspaces.including.frozen_files import (
     require_there,
 )
 from anabranch.engine.workspaces.including.keeping_out import add_all_but_included
-from anabranch.engine.workspaces.layers.bases import FrozenBase, frozen_base
+from anabranch.engine.workspaces.layers.bases import SHARES_BASE, FrozenBase, frozen_base
 from anabranch.engine.workspaces.layers.laying import clear_half_laid, lay
 from anabranch.engine.workspaces.layers.standing import require_standing
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import start_ref
 from anabranch.engine.workspaces.objects import names_in
+from anabranch.engine.workspaces.pool.bounds import NO_MORE, WHATEVER_COMES, Bounds
+from anabranch.engine.workspaces.pool.checkouts import take_checkout
+from anabranch.engine.workspaces.pool.recycling import recycle
 from anabranch.engine.workspaces.records import (
     claimed_by_other,
     git_path,
@@ -67,7 +70,7 @@ from anabranch.engine.workspaces.values import (
     Standing,
     StreamResult,
 )
-from anabranch.files import replace_whole
+from anabranch.files import LEFTOVERS, replace_whole
 from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there
 
 _LARGE_FILE_MISSING = re.compile(r"[Ss]mudge (?:filter lfs failed|error)|Error downloading object")
@@ -126,7 +129,7 @@ def prepare_workspace(
     restored = _restored_tree(repo, run, start, (stream, checkpoint)) if checkpoint else None
     warnings = _warnings(repo, run, start.tree)
     lower = frozen_tree or base.tree
-    frozen = None if method == "worktree" else frozen_base(repo, run, lower, paths)
+    frozen = frozen_base(repo, run, lower, paths) if method in SHARES_BASE else None
     return make_workspace(
         repo, run, stream, attempt, kind, folder, start, restored, warnings, frozen, method, paths
     )
@@ -149,13 +152,14 @@ def make_workspace(
     """Make the folder and its repository, with the files of a start that somebody keeps by a ref.
 
     The files of ``restored``, if given, are there instead, as changes that are not committed.
-    With a ``frozen`` checkout it is made of layers above that, or of clones of its files.
-    Raises GitError when git or the disk refuses.
+    With a ``frozen`` checkout it is made of layers above that, or of clones of its files; from a
+    ``pool`` it is a checkout that was made ahead, if there is one. Raises GitError when git or the
+    disk refuses.
     """
     folder = _unclaimed(repo, run, stream, attempt, folder)
     own = layers_path(repo, run, stream, attempt)
     clear_half_laid(folder, own)
-    _clear_leftovers(repo, run, folder, start)
+    _clear_leftovers(repo, run, folder, start, WHATEVER_COMES if method == "pool" else NO_MORE)
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
     included = included_in(repo, run)
     if included is not None:
@@ -163,6 +167,8 @@ def make_workspace(
     below = () if included is None else (included.folder,)
     by_layers = frozen is not None and method == "overlay"
     layers = lay(frozen, folder, own, below) if by_layers and frozen is not None else None
+    is_whole = method == "pool" and not paths
+    taken = take_checkout(repo, run, start.tree, folder) if is_whole else None
     _make_folder(repo, run, kind, folder, git_dir, start)
     if paths:
         confine(git_dir, paths)
@@ -172,7 +178,10 @@ def make_workspace(
         copy_index(frozen.index, index)
     elif frozen is not None:
         clone_base(frozen, folder, git, repo.object_format)
-    has_all = frozen is not None and frozen.tree == start.tree and not restored
+    elif taken is not None:
+        taken.bring_index(index)
+    there = frozen or taken
+    has_all = there is not None and there.tree == start.tree and not restored
     pointers = () if has_all else _write_files(git, start, restored)
     if included is not None and layers is None:
         copy_into(included, folder)
@@ -289,17 +298,22 @@ def _unclaimed(
     return found
 
 
-def _clear_leftovers(repo: Repository, run: RunId, folder: Path, start: Standing) -> None:
+def _clear_leftovers(
+    repo: Repository, run: RunId, folder: Path, start: Standing, bounds: Bounds
+) -> None:
     if not os.path.lexists(folder):
         return
     if folder.is_dir() and not folder.is_symlink() and _holds_nothing_new(repo, run, folder, start):
-        shutil.rmtree(folder)
+        if not recycle(repo, run, folder, bounds):
+            shutil.rmtree(folder)
         return
     folder.rename(free_name(folder))
 
 
 def _holds_nothing_new(repo: Repository, run: RunId, folder: Path, start: Standing) -> bool:
     """Return whether each file in the folder is one that the start has too, byte for byte."""
+    for half in folder.glob(LEFTOVERS):  # of what was to be its .git
+        half.unlink()
     entries = [entry for entry in folder.iterdir() if entry.name != ".git"]
     if not entries:
         return not (folder / ".git").is_dir()

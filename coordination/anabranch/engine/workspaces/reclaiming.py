@@ -47,6 +47,8 @@ from anabranch.engine.workspaces.names import (
     stream_of,
 )
 from anabranch.engine.workspaces.objects import Drafts, ObjectReader, commit_content
+from anabranch.engine.workspaces.pool.bounds import NO_MORE, Bounds
+from anabranch.engine.workspaces.pool.recycling import recycle
 from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref
 from anabranch.engine.workspaces.removing import forget_workspace, remove_files
 from anabranch.engine.workspaces.repository import frozen_view, live_view, raw_view, run_folder
@@ -76,6 +78,7 @@ def reclaim_workspace(
     most_ignored_bytes: int | None = None,
     *,
     may_park: bool = True,
+    recycled: Bounds = NO_MORE,
 ) -> Reclaimed | Parked | Kept:
     """Delete a workspace whose stream has ended, after parking what only it holds.
 
@@ -83,6 +86,7 @@ def reclaim_workspace(
     the workspace is kept; no error is raised for it. With more than ``most_ignored_bytes`` of files
     that git ignores it is kept, too: to park them would fill the repository with what was built.
     Unless it ``may_park`` something, it is kept as well where anything would have to be.
+    Where more checkouts are wanted than are there, one is made of it (``recycled``).
     """
     if workspace.kind == "shared":
         return Kept("it is your own folder")
@@ -100,7 +104,7 @@ def reclaim_workspace(
         if changed is not None:
             return Kept(changed)
         aside = set_changed_aside(repo, workspace) if stands else None
-        if stands:
+        if stands and not _is_recycled(repo, workspace, recycled):
             remove_files(workspace)
         forget_workspace(repo, workspace)
     except GitError as error:
@@ -132,6 +136,11 @@ def _holds_nothing_else(repo: Repository, workspace: PreparedWorkspace) -> bool:
     git, included = workspace_view(repo, workspace), included_in(repo, workspace.run)
     unknown = git.run("ls-files", "-m", "-d", "-o", "-z").out.split(b"\0")
     return not any(path and (included is None or path not in included.files) for path in unknown)
+
+
+def _is_recycled(repo: Repository, workspace: PreparedWorkspace, bounds: Bounds) -> bool:
+    """Make a checkout of a workspace that is proved superfluous, if there may be more of them."""
+    return workspace.layers is None and recycle(repo, workspace.run, workspace.path, bounds)
 
 
 def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ...]:

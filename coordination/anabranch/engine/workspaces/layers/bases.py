@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.ids import RunId
+from anabranch.core.plans.plan import WorkspaceMethod
 from anabranch.engine.caches import LOCK, mark_used
 from anabranch.engine.git import Git, repository_lock
 from anabranch.engine.workspaces.cone import name_of_cone, view_of
@@ -29,6 +30,9 @@ from anabranch.engine.workspaces.layers.mounting import Layers
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.values import Repository
 from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there
+
+SHARES_BASE: frozenset[WorkspaceMethod] = frozenset({"overlay", "reflink"})
+"""Methods that begin with a frozen checkout, which many workspaces share."""
 
 A_WHILE_NS = 2 * 10**9
 """git does not see a change of a file within the second in which it was written."""
@@ -51,7 +55,7 @@ def frozen_base(repo: Repository, run: RunId, tree: str, paths: Sequence[str] = 
 
     Raises GitError, OSError.
     """
-    names = (tree, _way_of_writing(repo, run), name_of_cone(paths))
+    names = (tree, way_of_writing(repo, run), name_of_cone(paths))
     folder = bases_folder(repo) / "-".join(filter(None, names))
     if not folder.is_dir() or not mark_used(folder):
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -74,7 +78,7 @@ def bases_folder(repo: Repository) -> Path:
     return repo.store / "bases"
 
 
-def _way_of_writing(repo: Repository, run: RunId) -> str:
+def way_of_writing(repo: Repository, run: RunId) -> str:
     """Return what names the settings that say how files are written."""
     git_dir = frozen_view(repo, run).git_dir
     assert git_dir is not None
@@ -91,15 +95,18 @@ def _freeze(repo: Repository, view: Git, tree: str, folder: Path) -> None:
         (made / "files").mkdir()
         git = view.at(work_tree=made / "files", index=made / "index")
         git.run("read-tree", "-m", "-u", tree)
-        _give_times(repo, made)
+        give_times(repo, made)
         git.run("update-index", "-q", "--refresh", accept=(0, 1))
         made.rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _give_times(repo: Repository, made: Path) -> None:
-    """Set the times of files back: to those of the user's own, or else a little."""
+def give_times(repo: Repository, made: Path) -> None:
+    """Set the times of files back: to those of the user's own, or else a little.
+
+    They lie in ``made / "files"``, with their index beside them.
+    """
     files = os.fsencode(made / "files")
     content = read_if_there(made / "index", LARGE_FILE_BYTES) or b""
     entries = read_entries(content, repo.object_format) or []
