@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
+from anabranch.config import LoadedPlan, parse_plan
 from tests.e2e.program import Program, until
 from tests.engine.repositories import git, write
 
@@ -56,6 +58,68 @@ def test_a_service_outlives_its_console_and_is_known_to_be_ready(program: Progra
     assert resumed.wait().code == 0
     assert program.streams()["api"]["attempt"] == 1
     assert [e["type"] for e in program.events()].count("service_ready") == 1
+
+
+def test_one_that_is_added_is_there_for_who_is_added_after_it(program: Program) -> None:
+    """Beside a host; the plan as it then is says the same again."""
+    gate = program.scratch / "gate"
+    waits = f"echo ready; until test -e {gate}; do sleep 0.05; done"
+    host = program.begin("add", "--name", "first", "--", waits)
+    program.await_log("first", "ready")
+    ready = ("--ports", "web", "--ready", "port=web", "--ready", "http=/", "--ready", "timeout=20")
+    program.asked(0, "add", "--name", "api", "--service", *ready, "--", API["command"])
+    program.asked(0, "add", "--name", "e2e", "--after", "api", "--", "bash", "-c", FETCH)
+    until(lambda: program.streams()["e2e"]["state"] == "succeeded", "it found the service")
+    gate.touch()
+    assert host.wait().code == 0
+    streams = tomllib.loads(program.asked(0, "plan").out)["streams"]
+    assert streams["api"] == {
+        "command": API["command"],
+        "kind": "service",
+        "ports": ["web"],
+        "ready": {"port": "web", "http": "/", "timeout": 20},
+        "optional": True,
+    }
+    assert streams["e2e"]["depends_on"] == READY
+    for said, why in (
+        (("--ready", "port=db"), "it has no port `db`"),
+        (("--ready", "http=/"), "needs exactly one of"),
+        (("--ready", "web"), "is not KEY=VALUE"),
+    ):
+        refused = program.asked(2, "add", "--service", "--ports", "web", *said, "--", "true")
+        assert why in refused.err
+    assert "is of services" in program.asked(2, "add", "--restart", "never", "--", "true").err
+    program.expect(0, "close")
+    assert program.status()["state"] == "converged"
+
+
+def test_a_run_is_written_back_with_all_that_a_service_is(program: Program) -> None:
+    write(program.project, {".env": "A=1\n", "sub/x": "x\n"})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "parts")
+    more = {
+        "ready": API["ready"] | {"interval": 2, "failures": 5},
+        "restart": "always",
+        "retries": 4,
+        "paths": ["sub"],
+        "env_file": [".env"],
+        "setup": "true",
+        "teardown": ["true"],
+    }
+    program.plan(
+        {"api": API | more, "e2e": {"command": "true", "depends_on": READY, "setup": False}},
+        isolation={"setup": "echo all", "setup_inputs": ["sub/x"], "teardown": "echo over"},
+    )
+    before = (program.project / "anabranch.toml").read_text()
+    program.expect(0, "run", "--headless")
+    written = program.asked(0, "plan").out
+    told = tomllib.loads(written)["streams"]["api"]
+    assert {key: told[key] for key in more} == more | {"ready": more["ready"] | {"timeout": 30}}
+    plans = [parse_plan(text) for text in (before, written)]
+    assert all(isinstance(p, LoadedPlan) for p in plans), plans
+    first, second = [p.plan for p in plans if isinstance(p, LoadedPlan)]
+    assert first.streams == second.streams
+    assert (first.setup, first.teardown) == (second.setup, second.teardown)
 
 
 SERVER = """import http.server, os, sys

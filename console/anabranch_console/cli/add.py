@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -36,6 +37,19 @@ from anabranch_console.cli.steering import ask_the_host, have_it_done, state_of
     type=click.Choice(["isolated", "clone", "shared"]),
     help="Where it works; else as the others do.",
 )
+@click.option("--service", is_flag=True, help="It is not expected to end; others wait for ready.")
+@click.option("--ports", metavar="NAME,..", multiple=True, help="Names of ports that it gets.")
+@click.option(
+    "--ready",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="When a service is ready, by the keys of a plan: port=web, http=/health, timeout=1m.",
+)
+@click.option(
+    "--restart",
+    type=click.Choice(["never", "on_failure", "always"]),
+    help="When a service that has ended is started again; else on_failure.",
+)
 @click.option("--tty", is_flag=True, help="Run it on a terminal of its own, to attach to.")
 @click.option("--review", is_flag=True, help="Merge it only when you have taken its result.")
 @template_options
@@ -47,6 +61,10 @@ def command(
     after: tuple[str, ...],
     point: str,
     workspace: str | None,
+    service: bool,
+    ports: tuple[str, ...],
+    ready: tuple[str, ...],
+    restart: str | None,
     tty: bool,
     review: bool,
     template: str | None,
@@ -71,11 +89,12 @@ def command(
         template=template or "",
         values=blanks_of(prompt, values),
         name=name,
-        after=tuple(part for text in after for part in text.split(",") if part),
+        after=_parts(after),
         point=point,
         workspace=workspace,  # type: ignore[arg-type]  # click has looked at it
         tty=tty,
         review=review,
+        keys=_keys(service, _parts(ports), ready, restart),
     )
     found = installed()
     home = find_run(here(), run) if run is not None else run_that_goes_on(here())
@@ -85,6 +104,23 @@ def command(
     else:
         require_consent(_of_the_template(wanted), trust)
         _add_to(home, wanted, found, context)
+
+
+def _parts(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part for text in given for part in text.split(",") if part)
+
+
+def _keys(
+    is_service: bool, ports: tuple[str, ...], ready: tuple[str, ...], restart: str | None
+) -> dict[str, Any]:
+    """Return what was said besides, as a plan file says it."""
+    pairs = [text.partition("=") for text in ready]
+    unclear = next((text for text, equals, _ in pairs if not equals), None)
+    if unclear is not None:
+        raise click.UsageError(f"--ready {unclear}: is not KEY=VALUE")
+    said = {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
+    keys = {"kind": "service" if is_service else "", "ports": list(ports), "ready": said}
+    return {key: value for key, value in (keys | {"restart": restart}).items() if value}
 
 
 def _templates(wanted: Wanted) -> Mapping[str, Template]:

@@ -38,7 +38,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     ``command`` is one text for the shell, or the words of a command that is run as it is. With a
     ``template`` it is that one's, with ``values`` in its blanks. Without a ``name`` it is called
-    after its command, or its template; without a ``point`` it meets the others at the end.
+    after its command, or its template; without a ``point`` it meets the others at the end. ``keys``
+    are further ones as a plan file has them: of a service, say.
     """
 
     command: str | tuple[str, ...] = ""
@@ -50,6 +51,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     workspace: WorkspaceKind | None = None
     tty: bool = False
     review: bool = False
+    keys: dict[str, Any] = {}
 
     @property
     def text(self) -> str:
@@ -84,7 +86,7 @@ def added_stream(
         templates: those that there are, by name.
 
     Raises:
-        UsageError: there is no such template, or a blank of it has no value.
+        UsageError: there is no such template, a blank of it has no value, or a key is wrong.
     """
     outline = _of_template(wanted, templates) if wanted.template else _of_command(plan, wanted)
     template = templates.get(wanted.template)
@@ -116,21 +118,35 @@ def _on(plan: Plan, name: str) -> Dependency:
 
 def _of_command(plan: Plan, wanted: Wanted) -> StreamPlan:
     is_text = isinstance(wanted.command, str)
-    return StreamPlan(
+    outline = _with_keys(wanted) if wanted.keys else StreamPlan(StreamId(""), (), "")
+    return replace(
+        outline,
         id=StreamId(wanted.name),
         command=("/bin/sh", "-c", wanted.text) if is_text else tuple(wanted.command),
         command_text=wanted.text,
-        max_retries=0 if wanted.tty else USUAL_RETRIES,
+        max_retries=0 if wanted.tty or outline.restart == "never" else USUAL_RETRIES,
         heartbeat_interval_seconds=plan.heartbeat_interval_seconds,
         heartbeat_timeout_seconds=plan.heartbeat_timeout_seconds,
     )
+
+
+def _with_keys(wanted: Wanted) -> StreamPlan:
+    """Return what the model of plan files makes of the keys, beside a job that may need it."""
+    from anabranch.config.loading import plan_of_keys  # here: it takes long to load
+
+    found = plan_of_keys({"command": wanted.text, **wanted.keys})
+    if isinstance(found, PlanErrors):
+        raise UsageError(found.errors[0].message, found.errors[0].hint)
+    return found.plan.streams[0]
 
 
 def _of_template(wanted: Wanted, templates: Mapping[str, Template]) -> StreamPlan:
     """Return what the model of plan files makes of a template with its blanks filled."""
     from anabranch.config.loading import plan_from_template  # here: it takes long to load
 
-    own = {"command": wanted.command} if wanted.command else {}
+    if wanted.keys.get("kind") == "service":
+        raise UsageError("a template makes no service", "give its command after --")
+    own = {**wanted.keys, **({"command": wanted.command} if wanted.command else {})}
     name = wanted.name or wanted.template
     found = plan_from_template(named(wanted.template, templates), wanted.values, name, own=own)
     if isinstance(found, PlanErrors):

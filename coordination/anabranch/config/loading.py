@@ -189,6 +189,12 @@ def plan_from_template(
     return _as_made_of(loaded, template, table, own or {})
 
 
+def plan_of_keys(table: Mapping[str, Any]) -> LoadedPlan | PlanErrors:
+    """Make a plan whose first stream has these keys; the other is a job, as a plan needs one."""
+    document = {"version": 1, "name": "added", "streams": {"it": dict(table), "job": "true"}}
+    return plan_of_document(document, COMMAND_LINE, "added", PlanContext(), dict)
+
+
 def _without_origin(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stream's table without what it was made of: that need not be looked for again."""
     return {key: value for key, value in table.items() if key not in _OF_A_TEMPLATE}
