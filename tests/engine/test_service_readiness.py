@@ -124,6 +124,8 @@ def test_it_listens(tmp_path: Path) -> None:
     assert seen.is_ready
     nobody = Looking(tmp_path, ReadyPlan(port="web"), port=1)
     assert nobody.sees() == (False, "port 1: connection refused")
+    own = Looking(tmp_path, ReadyPlan(port="1"), port=2)
+    assert own.sees() == (False, "port 1: connection refused"), "a number is a port of its own"
 
 
 def test_its_log_says_so_in_a_whole_line_or_the_beginning_of_one(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from anabranch.config import LoadedPlan, parse_plan
 from anabranch.config.model import Coordination, Isolation
 from anabranch.config.stream_tables import StreamTable
+from anabranch.config.written_plans import plan_document
 from anabranch.core.ids import stream_fault
 from anabranch.extending import NotThisFormat
 from anabranch.plugins import load_plugins
@@ -165,6 +166,154 @@ def test_process_compose_is_carried_or_named_at_every_level() -> None:
         "c.readiness_probe:",
     ):
         assert name in left, name
+
+
+DAEMONS = """
+version: "0.5"
+processes:
+  db:
+    command: postgres -D ./data -k /tmp
+    readiness_probe:
+      exec: {command: "pg_isready -h 127.0.0.1"}
+      initial_delay_seconds: 2
+      period_seconds: 5
+      timeout_seconds: 3
+      failure_threshold: 4
+    availability: {restart: on_failure, max_restarts: 5}
+  migrate:
+    command: ./migrate.sh
+    depends_on: {db: {condition: process_healthy}}
+  api:
+    command: uvicorn app:app --port 8000
+    depends_on: {migrate: {condition: process_completed_successfully}}
+    readiness_probe:
+      http_get: {host: 127.0.0.1, scheme: http, path: /health, port: 8000}
+    liveness_probe:
+      http_get: {host: 127.0.0.1, scheme: http, path: /alive, port: 8000}
+    availability: {restart: always}
+  worker:
+    command: python -m worker
+    ready_log_line: "worker (1) ready."
+    depends_on: {db: {condition: process_healthy}}
+  queue:
+    command: redis-server --daemonize yes
+    is_daemon: true
+    liveness_probe: {exec: {command: redis-cli ping}}
+  once:
+    command: ./seed.sh
+    readiness_probe: {exec: {command: test -e seeded}}
+  far:
+    command: ./far.sh
+    readiness_probe: {http_get: {host: example.org, path: /, port: 80}}
+  e2e:
+    command: pytest e2e
+    depends_on:
+      api: {condition: process_healthy}
+      worker: {condition: process_log_ready}
+      once: {condition: process_completed_successfully}
+      far: {condition: process_healthy}
+"""
+
+
+def test_daemons_of_process_compose_are_services_that_others_wait_for() -> None:
+    streams, left = imported("process-compose", DAEMONS)
+    assert {name for name in streams if streams[name].get("kind")} == {"db", "api", "worker"}
+    assert streams["db"] == {
+        "command": "postgres -D ./data -k /tmp",
+        "kind": "service",
+        "ready": {
+            "command": "pg_isready -h 127.0.0.1",
+            "timeout": 22,
+            "interval": 5,
+            "failures": 4,
+        },
+        "retries": 5,
+    }
+    assert streams["api"]["ready"] == {"http": "/health", "port": 8000}
+    assert (streams["api"]["restart"], streams["api"]["retries"]) == ("always", 1000)
+    assert streams["worker"]["ready"] == {"log": r"worker\ \(1\)\ ready\."}
+    needs = {name: need["condition"] for name, need in streams["e2e"]["depends_on"].items()}
+    assert needs == {"api": "ready", "worker": "ready", "once": "succeeded", "far": "started"}
+    for said in (
+        "db.readiness_probe.timeout_seconds: 3",
+        "api.liveness_probe: it is watched by what its readiness_probe asks",
+        "queue.liveness_probe: a service stays in the foreground",
+        "queue.is_daemon: ",
+        "once: its probe; e2e waits for its end",
+        "far.readiness_probe.http_get.host: example.org; only this machine is asked",
+        "e2e.depends_on.far: process_healthy; taken: started",
+    ):
+        assert said in left, said
+    found = parse_plan(tomli_w.dumps({"version": 1, "streams": streams}))
+    assert isinstance(found, LoadedPlan), found
+    again = parse_plan(tomli_w.dumps(plan_document(found.plan)))
+    assert isinstance(again, LoadedPlan)
+    assert again.plan.streams == found.plan.streams
+
+
+def test_where_all_are_daemons_who_is_needed_by_nobody_is_the_job() -> None:
+    probe = "readiness_probe: {http_get: {port: 1}}"
+    streams, left = imported(
+        "process-compose",
+        f"""
+        processes:
+          db: {{command: db, {probe}}}
+          web: {{command: web, depends_on: {{db: {{condition: process_healthy}}}}, {probe}}}
+        """,
+    )
+    assert streams["db"]["kind"] == "service"
+    assert "kind" not in streams["web"]
+    assert "web: its probe; it stays a job" in left
+
+
+CONTAINERS = """
+services:
+  db:
+    image: postgres:16
+    command: postgres -c fsync=off
+    restart: unless-stopped
+    healthcheck:
+      test: ["CMD-SHELL", "pg_isready -U $${PGUSER:-postgres}"]
+      interval: 1m30s
+      timeout: 5s
+      retries: 5
+      start_period: 10s
+  cache:
+    command: [redis-server]
+    healthcheck: {test: ["CMD", "redis-cli", "-a", "a b", "ping"], interval: 10s}
+  off:
+    command: sleep 10
+    healthcheck: {disable: true, test: "true"}
+  tests:
+    command: pytest
+    depends_on:
+      db: {condition: service_healthy, restart: true}
+      cache: {condition: service_healthy}
+      off: {condition: service_healthy}
+"""
+
+
+def test_services_of_compose_that_are_checked_are_services() -> None:
+    streams, left = imported("compose", CONTAINERS)
+    assert {name for name in streams if streams[name].get("kind")} == {"db", "cache"}
+    assert streams["db"]["ready"] == {
+        "command": "pg_isready -U ${PGUSER:-postgres}",
+        "timeout": 460,
+        "interval": 90,
+        "failures": 5,
+    }
+    assert streams["cache"]["ready"] == {"command": "redis-cli -a 'a b' ping"}
+    needs = {name: need["condition"] for name, need in streams["tests"]["depends_on"].items()}
+    assert needs == {"db": "ready", "cache": "ready", "off": "started"}
+    for said in (
+        "db.healthcheck.timeout: 5s",
+        "db.healthcheck.test: it is run on this machine",
+        "tests.depends_on.db.restart: not in a plan",
+        "tests.depends_on.off: healthy is taken as started",
+    ):
+        assert said in left, said
+    found = parse_plan(tomli_w.dumps({"version": 1, "streams": streams}))
+    assert isinstance(found, LoadedPlan), found
 
 
 def test_a_process_without_a_command_has_an_entry_point_or_is_named() -> None:

@@ -177,7 +177,7 @@ def _ready(table: ReadyTable | None) -> ReadyPlan | None:
     return ReadyPlan(
         log=table.log or "",
         command=table.command or "",
-        port=table.port or "",
+        port=str(table.port or ""),
         http=table.http or "",
         timeout_seconds=float(table.timeout),
         interval_seconds=float(table.interval),

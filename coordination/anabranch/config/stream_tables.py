@@ -126,8 +126,17 @@ class ReadyTable(Table):
     command: ShellCommand | None = Field(
         default=None, description="A command run by sh -c in its workspace until it succeeds."
     )
-    port: PortName | None = Field(
-        default=None, description="One of its `ports`: ready as soon as it listens there."
+    port: (
+        Annotated[
+            Annotated[PortName, Tag("<string>")]
+            | Annotated[int, Field(ge=1, le=65535), Tag("<integer>")],
+            one_of("the name of one of its `ports`, or a number"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="One of its `ports`, or the number of one that it has for itself: ready as "
+        "soon as it listens there.",
     )
     http: UrlPath | None = Field(
         default=None, description="A path that it answers with 2xx or 3xx on its `port`."

@@ -286,7 +286,8 @@ def _fan(fan: FanPlan) -> Table:
 def _ready(ready: ReadyPlan | None) -> Table:
     if ready is None:
         return {}
-    ways = {"log": ready.log, "command": ready.command, "port": ready.port, "http": ready.http}
+    port = int(ready.port) if ready.port.isdecimal() else ready.port
+    ways = {"log": ready.log, "command": ready.command, "port": port, "http": ready.http}
     usual, looks = ReadyPlan(), {}
     if not ready.log:
         looks["interval"] = _unless(ready.interval_seconds, usual.interval_seconds)

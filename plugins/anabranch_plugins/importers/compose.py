@@ -9,6 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch.extending import Imported, NotThisFormat
+from anabranch_plugins.importers.daemons import (
+    MOST_RESTARTS,
+    ready_of_container,
+    services_among,
+    whole,
+)
 from anabranch_plugins.importers.interpolating import Text, command_of
 from anabranch_plugins.importers.names import stream_names
 from anabranch_plugins.importers.yaml_text import as_table, is_true, read_mapping
@@ -18,9 +24,10 @@ _CONDITIONS = {
     "service_healthy": "started",
     "service_completed_successfully": "succeeded",
 }
+_COMPLETED = "service_completed_successfully"
 _TAKEN = frozenset(
     {"command", "entrypoint", "depends_on", "environment", "env_file", "working_dir", "restart"}
-    | {"tty", "image", "build", "profiles", "extends"}
+    | {"tty", "image", "build", "profiles", "extends", "healthcheck"}
 )
 _AT_TOP = frozenset({"services", "version", "name"})
 _RETRIES = 3
@@ -46,11 +53,26 @@ def plan_of(text: str) -> Imported:
     if not runnable:
         raise NotThisFormat("no service has a command of its own; " + "; ".join(left))
     names = stream_names(runnable)
-    streams = {names[name]: _stream(name, entries[name], names, left) for name in runnable}
+    daemons = _daemons({name: entries[name] for name in runnable}, left)
+    streams = {names[name]: _stream(name, entries[name], names, daemons, left) for name in runnable}
     plan: dict[str, Any] = {"streams": streams}
     if document.get("name"):
         plan["name"] = str(document["name"])
     return Imported(plan, tuple(left))
+
+
+def _daemons(entries: Entry, left: list[str]) -> dict[str, Entry]:
+    """Return those that are not expected to end, each with when it is ready."""
+    needs = {name: _needed(name, entry) for name, entry in entries.items()}
+    ends = {
+        other: name
+        for name, needed in needs.items()
+        for other, given in needed.items()
+        if as_table(given, f"`{name}.depends_on.{other}`").get("condition") == _COMPLETED
+    }
+    ready = {n: ready_of_container(n, e.get("healthcheck"), left) for n, e in entries.items()}
+    probes = {name: found for name, found in ready.items() if found}
+    return {name: probes[name] for name in services_among(entries, probes, needs, ends, left)}
 
 
 def _why_unfit(entry: Entry) -> str:
@@ -74,9 +96,13 @@ def _words(value: object) -> list[str]:
     return str(value).split() if value else []
 
 
-def _stream(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> Entry:
+def _stream(
+    name: str, entry: Entry, names: dict[str, str], daemons: dict[str, Entry], left: list[str]
+) -> Entry:
     stream: Entry = {"command": _command(name, entry, left)}
-    if needs := _needs(name, entry, names, left):
+    if name in daemons:
+        stream |= {"kind": "service", "ready": daemons[name]}
+    if needs := _needs(name, entry, names, daemons, left):
         stream["depends_on"] = needs
     if env := _environment(name, entry.get("environment"), left):
         stream["env"] = env
@@ -87,7 +113,10 @@ def _stream(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> 
         left.append(f"{name}.working_dir: a folder of the container ({entry['working_dir']})")
     if is_true(entry.get("tty")):
         stream["tty"] = True
-    stream["retries"] = _retries(name, entry.get("restart"), left)
+    if name in daemons:
+        stream |= _restart(name, entry.get("restart"), left)
+    else:
+        stream["retries"] = _retries(name, entry.get("restart"), left)
     for key in ("image", "build"):
         if entry.get(key):
             what = entry[key] if isinstance(entry[key], str) else "an image"
@@ -116,12 +145,19 @@ def _command(name: str, entry: Entry, left: list[str]) -> str | list[str]:
     return command
 
 
-def _needs(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> Entry:
+def _needed(name: str, entry: Entry) -> Entry:
+    """Return whom a service waits for, with what is said of it."""
     value = entry.get("depends_on")
     if isinstance(value, list):
         value = {str(other): {"condition": "service_started"} for other in value}
+    return as_table(value, f"`{name}.depends_on`")
+
+
+def _needs(
+    name: str, entry: Entry, names: dict[str, str], daemons: dict[str, Entry], left: list[str]
+) -> Entry:
     needs: Entry = {}
-    for other, given in as_table(value, f"`{name}.depends_on`").items():
+    for other, given in _needed(name, entry).items():
         place = f"{name}.depends_on.{other}"
         table = as_table(given, f"`{place}`")
         condition = str(table.get("condition", "service_started"))
@@ -129,11 +165,14 @@ def _needs(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> E
         if other not in names:
             left.append(f"{place}: it is not among the streams")
             continue
-        if condition == "service_healthy":
+        found = _CONDITIONS.get(condition, "started")
+        if condition == "service_healthy" and other in daemons:
+            found = "ready"
+        elif condition == "service_healthy":
             left.append(f"{place}: healthy is taken as started")
         elif condition not in _CONDITIONS:
             left.append(f"{place}: {condition} is not known; taken as started")
-        needs[names[other]] = {"condition": _CONDITIONS.get(condition, "started")}
+        needs[names[other]] = {"condition": found}
     return needs
 
 
@@ -173,6 +212,18 @@ def _env_files(name: str, value: object, left: list[str]) -> list[str]:
         else:
             files.append(path.removeprefix("./"))
     return files
+
+
+def _restart(name: str, value: object, left: list[str]) -> Entry:
+    """Return when a daemon is started again, and how often at most."""
+    kind, _, most = str(value or "no").partition(":")
+    if kind in ("always", "unless-stopped"):
+        return {"restart": "always", "retries": MOST_RESTARTS}
+    if kind == "on-failure":
+        return {"retries": whole(most, MOST_RESTARTS)}
+    if kind != "no":
+        left.append(f"{name}.restart: {kind} is not known")
+    return {"restart": "never"}
 
 
 def _retries(name: str, value: object, left: list[str]) -> int:

@@ -10,6 +10,12 @@ import re
 from typing import Any
 
 from anabranch.extending import Imported, NotThisFormat
+from anabranch_plugins.importers.daemons import (
+    MOST_RESTARTS,
+    ready_of_process,
+    services_among,
+    whole,
+)
 from anabranch_plugins.importers.interpolating import Text, command_of
 from anabranch_plugins.importers.names import stream_names
 from anabranch_plugins.importers.yaml_text import as_table, is_true, read_mapping
@@ -19,9 +25,11 @@ _CONDITIONS = {
     "process_completed": "completed",
     "process_started": "started",
 }
+_ENDS = ("process_completed_successfully", "process_completed")
+_OF_DAEMONS = ("process_healthy", "process_log_ready")
 _TAKEN = frozenset(
     {"command", "depends_on", "environment", "working_dir", "availability", "is_tty", "disabled"}
-    | {"description", "entrypoint"}
+    | {"description", "entrypoint", "readiness_probe", "liveness_probe", "ready_log_line"}
 )
 _AT_TOP = frozenset({"processes", "environment", "version", "name"})
 _RETRIES_WITHOUT_LIMIT = 3
@@ -47,11 +55,31 @@ def plan_of(text: str) -> Imported:
         raise NotThisFormat("it has no process that could be a stream; " + "; ".join(left))
     shared = _environment("environment", document.get("environment"), left)
     names = stream_names(runnable)
-    streams = {names[name]: _stream(name, entries[name], names, shared, left) for name in runnable}
+    daemons = _daemons({name: entries[name] for name in runnable}, left)
+    streams = {
+        names[name]: _stream(name, entries[name], names, shared, daemons, left) for name in runnable
+    }
     plan: Entry = {"streams": streams}
     if document.get("name"):
         plan["name"] = str(document["name"])
     return Imported(plan, tuple(left))
+
+
+def _daemons(entries: dict[str, Entry], left: list[str]) -> dict[str, Entry]:
+    """Return the processes that are services, each with when it is ready."""
+    needs = {
+        name: as_table(entry.get("depends_on"), f"`{name}.depends_on`")
+        for name, entry in entries.items()
+    }
+    ends = {
+        other: name
+        for name, needed in needs.items()
+        for other, value in needed.items()
+        if as_table(value, f"`{name}.depends_on.{other}`").get("condition") in _ENDS
+    }
+    ready = {name: ready_of_process(name, entry, left) for name, entry in entries.items()}
+    probes = {name: found for name, found in ready.items() if found}
+    return {name: probes[name] for name in services_among(entries, probes, needs, ends, left)}
 
 
 def _why_unfit(name: str, entry: Entry) -> str:
@@ -94,10 +122,17 @@ def _command(name: str, entry: Entry, left: list[str]) -> str | list[str]:
 
 
 def _stream(
-    name: str, entry: Entry, names: dict[str, str], shared: dict[str, str], left: list[str]
+    name: str,
+    entry: Entry,
+    names: dict[str, str],
+    shared: dict[str, str],
+    daemons: dict[str, Entry],
+    left: list[str],
 ) -> Entry:
     stream: Entry = {"command": _command(name, entry, left)}
-    if needs := _needs(name, entry, names, left):
+    if name in daemons:
+        stream |= {"kind": "service", "ready": daemons[name]}
+    if needs := _needs(name, entry, names, daemons, left):
         stream["depends_on"] = needs
     env = {**shared, **_environment(f"{name}.environment", entry.get("environment"), left)}
     if env:
@@ -106,12 +141,15 @@ def _stream(
         stream["working_dir"] = folder
     if is_true(entry.get("is_tty")):
         stream["tty"] = True
-    stream |= _retries(name, as_table(entry.get("availability"), f"`{name}.availability`"), left)
+    availability = as_table(entry.get("availability"), f"`{name}.availability`")
+    stream |= (_restart if name in daemons else _retries)(name, availability, left)
     left += [f"{name}.{key}: plans have nothing like it" for key in entry if key not in _TAKEN]
     return stream
 
 
-def _needs(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> Entry:
+def _needs(
+    name: str, entry: Entry, names: dict[str, str], daemons: dict[str, Entry], left: list[str]
+) -> Entry:
     needs: Entry = {}
     for other, value in as_table(entry.get("depends_on"), f"`{name}.depends_on`").items():
         place = f"{name}.depends_on.{other}"
@@ -121,9 +159,12 @@ def _needs(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> E
         if other not in names:
             left.append(f"{place}: it is not among the streams")
             continue
-        if condition not in _CONDITIONS:
+        found = _CONDITIONS.get(condition, "started")
+        if other in daemons and condition in _OF_DAEMONS:
+            found = "ready"
+        elif condition not in _CONDITIONS:
             left.append(f"{place}: {condition or 'no condition'}; taken: started")
-        needs[names[other]] = {"condition": _CONDITIONS.get(condition, "started")}
+        needs[names[other]] = {"condition": found}
     return needs
 
 
@@ -155,6 +196,23 @@ def _retries(name: str, availability: Entry, left: list[str]) -> Entry:
     if restart not in ("no", "exit_on_failure"):
         left.append(f"{name}.availability.restart = {restart}: not known")
     return {"retries": 0}
+
+
+def _restart(name: str, availability: Entry, left: list[str]) -> Entry:
+    """Return when a service is started again, and how often at most."""
+    restart = str(availability.get("restart") or "no")
+    left += [
+        f"{name}.availability.{key}: plans have nothing like it"
+        for key in availability
+        if key not in ("restart", "max_restarts")
+    ]
+    if restart in ("no", "exit_on_failure"):
+        return {"restart": "never"}
+    if restart not in ("on_failure", "always", "unless_stopped"):
+        left.append(f"{name}.availability.restart = {restart}: not known")
+        return {"restart": "never"}
+    found = {"retries": whole(availability.get("max_restarts"), MOST_RESTARTS)}
+    return found if restart == "on_failure" else {"restart": "always", **found}
 
 
 def _environment(what: str, value: object, left: list[str]) -> dict[str, str]:

@@ -122,8 +122,8 @@ class ReadyPlan(msgspec.Struct, frozen=True):
     """How it is seen that a service is ready: one way, within ``timeout_seconds`` of its start.
 
     ``log`` is a pattern of a line of its log; ``command`` is run by ``sh -c`` in its workspace
-    until it ends well; ``port`` is the name of a port on which it listens, on which ``http`` is a
-    path that is answered, if that is given. Once it is ready it is looked at every
+    until it ends well; ``port`` is the name, or the number, of a port on which it listens, on which
+    ``http`` is a path that is answered, if that is given. Once it is ready it is looked at every
     ``interval_seconds``: after so many ``failures`` in a row it is unhealthy; 0 looks no more.
     """
 

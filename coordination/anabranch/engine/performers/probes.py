@@ -66,9 +66,10 @@ class Probe:
             return await asyncio.to_thread(self._in_log)
         if self._ready.command:
             return await self._by_command(command_seconds)
-        port = self._stream().ports.get(self._ready.port)
+        name = self._ready.port
+        port = int(name) if name.isdecimal() else self._stream().ports.get(name)
         if port is None:
-            raise NotYet(f"it has no port {self._ready.port}")
+            raise NotYet(f"it has no port {name}")
         return await self._listening(port)
 
     def _in_log(self) -> str:
