@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from anabranch.core.events import Conflict
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.model.state import Base
+from anabranch.core.plans.plan import WorkspaceMethod
+from anabranch.engine import kept_setups
 from anabranch.engine import workspaces as ws
+from anabranch.engine.kept_setups.wanted import Wanted
 from anabranch.engine.workspaces.layers.mounting import hide, why_not_layers
 from anabranch.engine.workspaces.repository import run_folder
 from benchmarks.machine import Machine
@@ -24,6 +31,7 @@ REPEATS = 3
 BUDGET_SECONDS = 30.0
 RUN = RunId("20260101-000000-001")
 IGNORED = 30_000
+_SETTING_UP = RunId("20260101-000000-004")
 _INCLUDING = (RunId("20260101-000000-002"), RunId("20260101-000000-003"))
 
 
@@ -38,6 +46,7 @@ def tables(machine: Machine) -> Iterator[Table]:
         yield project.preparing()
         yield project.capturing()
         yield project.including()
+        yield project.setting_up()
     finally:
         project.remove()
 
@@ -84,6 +93,48 @@ class _Project:
         title = f"A workspace of {FILES} files with {IGNORED} ignored ones besides"
         return Table(title, "seconds", rows, "ms", notes)
 
+    def setting_up(self) -> Table:
+        """Have what an earlier setup made in a workspace: shown, copied, and by hand."""
+        ws.capture_base(self.repo, _SETTING_UP, False)  # it knows what is ignored by now
+        self._set_up(self._workspace(_SETTING_UP), "is kept for others")
+        contestants: dict[str, Contestant] = {
+            "anabranch, layers": lambda: self._again("overlay"),
+            "anabranch, copies": lambda: self._again("worktree"),
+            "cp -a": lambda: self._copied_by_hand("-a"),
+        }
+        rows = _rows(contestants)
+        title = f"Use {IGNORED} files again that an earlier setup made"
+        notes = ("from the start of the setup's program to its end; making the workspace besides",)
+        return Table(title, "seconds", rows, "ms", notes)
+
+    def _setup(self, workspace: StreamId) -> ws.Setup:
+        """Return a setup that makes many files, with what is asked for a stream."""
+        script = f"cp -r {self.root}/node_modules ."
+        made = str(ws.made_path(self.repo, _SETTING_UP, workspace, 1))
+        inputs = (f"{self._a_file()}",)
+        return ws.Setup(
+            ("/bin/sh", "-c", script), Wanted("", str(self.repo.store), inputs=inputs, made=made)
+        )
+
+    def _a_file(self) -> str:
+        return next(path.name for path in sorted(self.root.iterdir()) if path.is_file())
+
+    def _again(self, method: WorkspaceMethod) -> float:
+        workspace = self._workspace(_SETTING_UP, method, is_set_up=True)
+        how = "(shown" if method == "overlay" else "is used again ("
+        return clocked(lambda: self._set_up(workspace, how))
+
+    def _set_up(self, workspace: ws.PreparedWorkspace, said: str) -> None:
+        setup = self._setup(workspace.stream)
+        wanted = replace(setup.wanted, workspace=str(workspace.path))
+        program = (sys.executable, "-I", "-m", kept_setups.__name__)
+        command = (*program, msgspec.json.encode(wanted).decode(), *setup.argv)
+        done = subprocess.run(
+            command, cwd=workspace.path, capture_output=True, text=True, check=True
+        )
+        if said not in done.stdout:
+            raise BenchmarkFailed(f"the setup did not say {said!r}: {done.stdout}")
+
     def _make_ignored(self) -> None:
         top = self.root / "node_modules"
         for number in range(IGNORED):
@@ -104,9 +155,9 @@ class _Project:
         shutil.rmtree(folder)
         return seconds
 
-    def _copied_by_hand(self) -> float:
+    def _copied_by_hand(self, how: str = "-r") -> float:
         folder = self._machine.folder("layers-cp")
-        command = ("cp", "-r", str(self.root / "node_modules"), str(folder))
+        command = ("cp", how, str(self.root / "node_modules"), str(folder))
         seconds = clocked(lambda: subprocess.run(command, check=True))
         shutil.rmtree(folder)
         return seconds
@@ -127,11 +178,13 @@ class _Project:
             hide(workspace.path)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _workspace(self, run: RunId = RUN) -> ws.PreparedWorkspace:
+    def _workspace(
+        self, run: RunId = RUN, method: WorkspaceMethod = "overlay", *, is_set_up: bool = False
+    ) -> ws.PreparedWorkspace:
         stream = StreamId(f"s{len(self._made)}")
         made = ws.prepare_workspace(
             self.repo, run, stream, 1, "isolated", self._folder / stream, self.base,
-            method="overlay",
+            method=method, setup=self._setup(stream) if is_set_up else None,
         )  # fmt: skip
         if isinstance(made, Conflict):
             raise BenchmarkFailed("an empty merge conflicted")

@@ -126,9 +126,13 @@ def test_an_executor_says_how_a_stream_is_run_and_without_it_nothing_runs(
 ) -> None:
     made = write_wheel(program.scratch, "anabranch-executors", EXECUTORS)
     program.expect(0, "plugins", "install", str(made), "--no-index", "--yes")
-    program.plan({"a": {"command": "cat by.txt", "executor": "wrapped"}})
+    setup = {"setup": "cat by.txt", "setup_inputs": ["README.md"]}
+    program.plan({"a": {"command": "cat by.txt", "executor": "wrapped"}}, isolation=setup)
     program.expect(0, "run", "--headless")
     assert program.log("a") == "by a 1\n"
+    why_not, said = program.run("logs", "a", "--setup").out.splitlines()
+    assert "no earlier result is used, nor is this one kept: the executor 'wrapped'" in why_not
+    assert said == "by a 1"
     program.plan({"a": {"command": "true", "executor": "lost", "retries": 0}})
     program.expect(1, "run", "--headless")
     assert "'lost' did not say how to run it" in program.streams()["a"]["reason"]

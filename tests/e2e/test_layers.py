@@ -172,6 +172,27 @@ def test_in_a_namespace_it_is_the_same_and_outlives_the_console(confined: Progra
     confined.await_quiet()
 
 
+def test_what_an_earlier_setup_made_is_shown_below_them(confined: Program) -> None:
+    """It takes no room, names the new workspace, and nobody's change of it reaches the next one."""
+    (confined.project / ".git/info/exclude").write_text("env/\n")
+    setup = "mkdir env; echo $PWD > env/where; echo as made > env/large; echo once >> $ONCE"
+    isolation = {"method": "overlay", "setup": setup, "setup_inputs": ["README.md"]}
+    once = {"ONCE": str(confined.scratch / "once")}
+    looks = {"command": "cat env/large env/where; echo mine > env/mine", "env": once}
+    for turn in ("first", "second", "third"):
+        confined.plan({"looks": looks}, isolation=isolation)
+        confined.expect(0, "run", "--headless")
+        found = confined.streams()["looks"]
+        assert confined.log("looks") == f"as made\n{found['workspace']}\n"
+        said = confined.run("logs", "looks", "--setup").out
+        assert ("(shown, and takes no room)" in said) == (turn != "first"), said
+    (upper,) = confined.folder().project.store.glob(f"runs/{confined.folder().run}/layers/*/upper")
+    assert sorted(os.listdir(upper / "env")) == ["mine", "where"]
+    assert (confined.scratch / "once").read_text() == "once\n"
+    confined.expect(0, "gc")
+    confined.await_quiet()
+
+
 def test_the_namespace_is_found_again_by_whoever_is_left_in_it(confined: Program) -> None:
     """Its keeper is killed, too: a second mount of one upper layer would be nobody's workspace."""
     wait = f"echo there; until test -e {confined.scratch}/go; do sleep 0.02; done"

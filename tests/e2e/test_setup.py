@@ -157,25 +157,30 @@ echo run >> $TIMES
 def test_what_a_setup_made_is_used_again_where_its_inputs_are_the_same(
     program: Program, tmp_path: Path
 ) -> None:
-    """Each stream has its own copy, which names its own workspace."""
-    times = tmp_path / "times"
+    """Each stream has its own copy, which names its own workspace, whoever's the setup is."""
+    times, own = tmp_path / "times", tmp_path / "own"
     commit(program.project, {".gitignore": "env/\n", "deps": "one\n"})
     looks = "cat env/installed; head -1 env/bin/tool; readlink env/link; ls -d env/empty"
     streams = {n: {"command": f"{looks}; echo {n} > env/installed"} for n in ("a", "b")}
+    of_its_own = {
+        "command": looks.replace("env/installed", "../deps"),
+        "working_dir": "src",
+        "setup": f"TIMES={own}; {INSTALLS.replace('cat deps', 'cat ../deps')}",
+    }
     isolation = {"setup": f"TIMES={times}; {INSTALLS}", "setup_inputs": ["deps"]}
 
     def logs() -> str:
-        program.plan(streams, isolation=isolation)
+        program.plan({**streams, "own": of_its_own}, isolation=isolation)
         program.expect(0, "run", "--headless")
         for name, found in program.streams().items():
-            at = found["workspace"]
-            deps = (program.project / "deps").read_text()
-            said = f"{deps}#!{at}/env/bin/python\n{at}/env/bin/tool\nenv/empty\n"
+            at = found["workspace"] + ("/src" if name == "own" else "")
+            said = f"one\n#!{at}/env/bin/python\n{at}/env/bin/tool\nenv/empty\n"
             assert program.log(name) == said
+            assert name != "own" or not found.get("warnings"), "what a setup made is no loss"
         return program.run("logs", "--setup").out
 
     first = logs()
-    assert "kept for others: 1 entry" in first
-    assert "is used again" in first
-    assert logs().count("is used again") == 2
-    assert times.read_text() == "run\n"
+    assert first.count("kept for others: 1 entry") == 2
+    assert "is used again (copied, " in first
+    assert logs().count("is used again") == 3
+    assert (times.read_text(), own.read_text()) == ("run\n", "run\n")

@@ -24,6 +24,7 @@ OVER_ALL_METHODS = {
     "test_including",
     "test_merging",
     "test_reclaiming",
+    "test_setup_made",
     "test_workspaces",
 }
 ONLY_FOLDERS = "only_folders"

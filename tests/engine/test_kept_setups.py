@@ -26,24 +26,23 @@ def workspaces(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "one", tmp_path / "two"
 
 
-def wanted(where: Path, script: str, about: str = "") -> str:
-    """Say what is to be run in a workspace, to the program."""
-    return json.dumps(
-        {
-            "argv": ["/bin/sh", "-c", script],
-            "workspace": str(where),
-            "folder": str(where),
-            "inputs": ["deps"],
-            "store": str(where.parent / "store"),
-            "about": about,
-        }
-    )
+def program(where: Path, script: str, about: str = "", within: str = ".") -> list[str]:
+    """Return the program's command line for what is to be run in a workspace."""
+    wanted = {
+        "workspace": str(where),
+        "within": within,
+        "inputs": ["deps"],
+        "store": str(where.parent / "store"),
+        "about": about,
+        "made": str(where.parent / f"{where.name}.made"),
+    }
+    return [*PROGRAM, json.dumps(wanted), "/bin/sh", "-c", script]
 
 
 def set_up(where: Path, script: str, about: str = "") -> tuple[int, str]:
     """Run the program in a workspace; return its exit code, and what it said."""
     done = subprocess.run(
-        [*PROGRAM, wanted(where, script, about)],
+        program(where, script, about),
         cwd=where,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -156,9 +155,7 @@ def test_two_that_want_the_same_at_a_time_run_it_once(workspaces: tuple[Path, Pa
     go = one.parent / "go"
     script = f"until test -e {go}; do sleep 0.02; done; mkdir env; echo x > env/x"
     running = [
-        subprocess.Popen(
-            [*PROGRAM, wanted(where, script)], cwd=where, stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen(program(where, script), cwd=where, stdout=subprocess.PIPE, text=True)
         for where in (one, two)
     ]
     until(lambda: list((one.parent / "store").glob("setups/.*.lock")), "one of them has begun")

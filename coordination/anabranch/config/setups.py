@@ -30,7 +30,8 @@ def setups_of(isolation: Isolation, table: StreamTable, workspace: WorkspaceKind
     for key in ("setup", "teardown"):
         own: Written = getattr(table, key)
         if own is not None:
-            found[key] = _command(own, table.working_dir)
+            inputs = tuple(isolation.setup_inputs) if key == "setup" else ()
+            found[key] = _command(own, table.working_dir, inputs)
         elif workspace == "shared":
             found[key] = None
     return found

@@ -88,6 +88,7 @@ def _coordination(plan: Plan) -> Table:
         "permanent_failures": list(plan.permanent_failures),
         "transient_failures": list(plan.transient_failures),
     }
+    setups = (plan.setup, *(stream.setup for stream in plan.streams))
     isolation = {
         "workspace": _unless(_usual_workspace(plan), "isolated"),
         "method": _unless(_usual_method(plan), "auto"),
@@ -97,7 +98,7 @@ def _coordination(plan: Plan) -> Table:
         "sensitive": list(plan.sensitive),
         "max_disk": plan.max_disk_bytes,
         "setup": _side(plan.setup),
-        "setup_inputs": list(plan.setup.inputs) if plan.setup else [],
+        "setup_inputs": next((list(s.inputs) for s in setups if s is not None and s.inputs), []),
         "setup_timeout": _unless(plan.setup_timeout_seconds, bare.setup_timeout_seconds),
         "teardown": _side(plan.teardown),
     }

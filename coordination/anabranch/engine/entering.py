@@ -17,7 +17,8 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
 from anabranch.engine.attaching import outside_or_unknown
 from anabranch.engine.git_variables import without_git_variables
-from anabranch.engine.performers.launching import own_variables, stream_environment
+from anabranch.engine.performers.launching import stream_environment
+from anabranch.engine.performers.plan_variables import own_variables
 from anabranch.engine.performers.workspaces import NoWorkingFolder, working_directory
 from anabranch.env_files import BadEnvFile
 from anabranch.errors import UsageError

@@ -40,8 +40,10 @@ from anabranch.engine.performers.failures import failure_of
 from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.going_on import handlers_in_env
 from anabranch.engine.performers.keeping_lessons import keep_lessons
-from anabranch.engine.performers.launching import launch_spec, own_variables
+from anabranch.engine.performers.launching import launch_spec
+from anabranch.engine.performers.making_ready import with_notes
 from anabranch.engine.performers.offering import Offering
+from anabranch.engine.performers.plan_variables import own_variables
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects
 from anabranch.engine.performers.ports import return_ports, with_ports
 from anabranch.engine.performers.process_observations import Observations
@@ -431,7 +433,7 @@ class Performing:
             )
         if plan.executor:
             spec = await asyncio.to_thread(self._executing.applied, plan, spec)
-        await self.processes.start(spec)
+        await self.processes.start(with_notes(self._workspaces.repository, state, spec))
 
     # --- time ------------------------------------------------------------------------------------
 

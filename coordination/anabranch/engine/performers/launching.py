@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -15,14 +13,13 @@ from anabranch.core.model.reviews import HandedBack
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import StreamPlan, variable_of
 from anabranch.engine.ceilings import ceilings_of, way
+from anabranch.engine.performers.plan_variables import own_variables
 from anabranch.engine.performers.processes import ProcessSpec, SetupSpec
 from anabranch.engine.performers.reviewing import command_after_review, review_in_env
 from anabranch.engine.performers.workspaces import working_directory
-from anabranch.env_files import read_env_files
 from anabranch.paths import RunFolder
 
 MOST_PATHS_NAMED = 100
-KEEPS_SETUPS = "anabranch.engine.kept_setups"
 TERM = "xterm-256color"
 """What terminals of streams are, unless the plan says otherwise."""
 
@@ -56,7 +53,7 @@ def launch_spec(
         cwd=str(working_directory(folder, prefix, plan.working_dir)),
         env=env | dict(variables(stream, attempt, env.get("PATH", ""))),
         tty=plan.tty,
-        setup=_setup_spec(state, stream, attempt, folder, prefix, run),
+        setup=_setup_spec(state, stream, attempt, folder, prefix),
         ceilings=ceilings_of(state, stream, run.attempt_name(stream, attempt), way())
         if plan.limits
         else {},
@@ -69,7 +66,6 @@ def _setup_spec(
     attempt: Attempt,
     workspace: Path,
     prefix: str,
-    run: RunFolder,
 ) -> SetupSpec | None:
     """Return what makes a workspace ready; one that was taken over is: it was for another stream.
 
@@ -79,19 +75,7 @@ def _setup_spec(
     if plan.setup is None or state.at_attempt(stream, attempt).goes_on_from:
         return None
     folder = working_directory(workspace, prefix, plan.setup.working_dir)
-    argv = plan.setup.argv
-    if plan.setup.inputs and not plan.executor:  # which may run it where our program is not
-        given = own_variables(state, stream, prefix)
-        wanted = {
-            "argv": argv,
-            "workspace": str(workspace),
-            "folder": str(working_directory(workspace, prefix, ".")),
-            "inputs": plan.setup.inputs,
-            "store": str(run.project.store),
-            "about": sha256(repr(sorted(given.items())).encode()).hexdigest(),
-        }
-        argv = (sys.executable, "-I", "-m", KEEPS_SETUPS, msgspec.json.encode(wanted).decode())
-    return SetupSpec(argv, str(folder), plan.setup_timeout_seconds)
+    return SetupSpec(plan.setup.argv, str(folder), plan.setup_timeout_seconds)
 
 
 def surroundings_of(
@@ -110,12 +94,6 @@ def surroundings_of(
     env = stream_environment(state, stream, attempt, environment)
     folder = working_directory(Path(workspace.path), prefix, plan.working_dir)
     return env | own_variables(state, stream, prefix), folder
-
-
-def own_variables(state: State, stream: StreamId, prefix: str) -> dict[str, str]:
-    """Return the variables that a plan gives a stream. Raises OSError, BadEnvFile."""
-    plan = state.stream_plan(stream)
-    return read_env_files(Path(state.project, prefix), plan.env_files) | plan.env
 
 
 def stream_environment(

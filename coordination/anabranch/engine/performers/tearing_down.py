@@ -20,7 +20,8 @@ from anabranch.core.plans.plan import SideCommand
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.engine.executing import Executing
 from anabranch.engine.masking import masked_last_line
-from anabranch.engine.performers.launching import own_variables, stream_environment
+from anabranch.engine.performers.launching import stream_environment
+from anabranch.engine.performers.plan_variables import own_variables
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.performers.workspaces import WorkspaceEffects, working_directory
 from anabranch.engine.workspaces.records import read_record

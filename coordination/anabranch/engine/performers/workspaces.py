@@ -30,6 +30,7 @@ from anabranch.engine import workspaces as ws
 from anabranch.engine.masking import note_masks
 from anabranch.engine.performers.captures import nothing_captured
 from anabranch.engine.performers.going_on import captured, has_done_handlers, note_going_on
+from anabranch.engine.performers.making_ready import setup_of
 from anabranch.engine.performers.screening import Screened, screen
 from anabranch.engine.preflight import works_apart
 from anabranch.hostile_text import utf8_text
@@ -150,6 +151,7 @@ class WorkspaceEffects:
             ws.method_here(self._repo, plan.method),
             _base(state).tree,
             paths_in_project(plan, self._repo.prefix),
+            setup_of(self._repo, state, effect.stream, effect.attempt),
         )
         if isinstance(outcome, ev.Conflict):
             return inputs.WorkspaceConflicted(

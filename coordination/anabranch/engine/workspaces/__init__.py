@@ -40,6 +40,7 @@ from anabranch.engine.workspaces.identity import WorkspaceReplaced
 from anabranch.engine.workspaces.including.frozen_files import copy_included, include_ignored
 from anabranch.engine.workspaces.including.listing import list_included
 from anabranch.engine.workspaces.including.secrets import masks_of_included
+from anabranch.engine.workspaces.layers.setup_below import Setup
 from anabranch.engine.workspaces.layers.showing import show_layers
 from anabranch.engine.workspaces.layers.standing import require_standing
 from anabranch.engine.workspaces.merging import (
@@ -70,6 +71,7 @@ from anabranch.engine.workspaces.readiness import (
     why_not_begin,
 )
 from anabranch.engine.workspaces.reclaiming import list_rescues, reclaim_workspace
+from anabranch.engine.workspaces.records import made_path
 from anabranch.engine.workspaces.refs import (
     RefMoved,
     drop_ref,
@@ -121,6 +123,7 @@ __all__ = [
     "Repository",
     "Rescue",
     "Reversal",
+    "Setup",
     "Sides",
     "Standing",
     "StreamResult",
@@ -154,6 +157,7 @@ __all__ = [
     "list_rescues",
     "look_ahead",
     "look_at_merge",
+    "made_path",
     "masks_of_included",
     "merge_trees",
     "method_here",

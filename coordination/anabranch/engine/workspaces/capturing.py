@@ -54,6 +54,7 @@ from anabranch.engine.workspaces.quarantine import quarantined, require_room
 from anabranch.engine.workspaces.records import index_path
 from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref
 from anabranch.engine.workspaces.repository import frozen_view, live_view
+from anabranch.engine.workspaces.setup_made import but_made
 from anabranch.engine.workspaces.snapshots import (
     Snapshot,
     path_at_fault,
@@ -149,7 +150,8 @@ def _captured(
     if fault is not None:
         finding = (*finding, f"its index is not used ({fault}): {_WITHOUT_INDEX}")
     ignored = but_included(ignored_paths(git), repo, workspace.run)
-    findings = [*finding, *check_changes(git, snapshot, changed, ignored)]
+    to_be_said = but_made(ignored, repo, workspace)
+    findings = [*finding, *check_changes(git, snapshot, changed, to_be_said)]
     return Captured(
         commit,
         snapshot.tree,

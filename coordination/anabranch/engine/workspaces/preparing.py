@@ -36,6 +36,7 @@ from anabranch.engine.workspaces.including.frozen_files import (
 from anabranch.engine.workspaces.including.keeping_out import add_all_but_included
 from anabranch.engine.workspaces.layers.bases import SHARES_BASE, FrozenBase, frozen_base
 from anabranch.engine.workspaces.layers.laying import clear_half_laid, lay
+from anabranch.engine.workspaces.layers.setup_below import Setup, with_setup_below
 from anabranch.engine.workspaces.layers.standing import require_standing
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import start_ref
@@ -48,6 +49,7 @@ from anabranch.engine.workspaces.records import (
     git_path,
     index_path,
     layers_path,
+    made_path,
     read_record,
     write_record,
 )
@@ -90,6 +92,7 @@ def prepare_workspace(
     method: WorkspaceMethod = "worktree",
     frozen_tree: str | None = None,
     paths: Sequence[str] = (),
+    setup: Setup | None = None,
 ) -> PreparedWorkspace | Conflict:
     """Make the folder a stream works in: the base merged with its dependencies' results.
 
@@ -99,8 +102,8 @@ def prepare_workspace(
     again, uncommitted, if it merges with the start.
 
     The ``method`` says how files come into the folder; layers begin with the frozen checkout of
-    ``frozen_tree``, or else of the base. With ``paths`` the folder holds those alone. Raises
-    GitError when git or the disk refuses.
+    ``frozen_tree``, or else of the base, and show what an earlier ``setup`` made. With ``paths``
+    the folder holds those alone. Raises GitError when git or the disk refuses.
     """
     prepared = read_record(repo, run, stream, attempt)
     if prepared is not None and _still_stands(prepared):
@@ -131,8 +134,9 @@ def prepare_workspace(
     lower = frozen_tree or base.tree
     frozen = frozen_base(repo, run, lower, paths) if method in SHARES_BASE else None
     return make_workspace(
-        repo, run, stream, attempt, kind, folder, start, restored, warnings, frozen, method, paths
-    )
+        repo, run, stream, attempt, kind, folder, start, restored, warnings, frozen, method, paths,
+        setup,
+    )  # fmt: skip
 
 
 def make_workspace(
@@ -148,6 +152,7 @@ def make_workspace(
     frozen: FrozenBase | None = None,
     method: WorkspaceMethod = "worktree",
     paths: Sequence[str] = (),
+    setup: Setup | None = None,
 ) -> PreparedWorkspace:
     """Make the folder and its repository, with the files of a start that somebody keeps by a ref.
 
@@ -159,6 +164,8 @@ def make_workspace(
     folder = _unclaimed(repo, run, stream, attempt, folder)
     own = layers_path(repo, run, stream, attempt)
     clear_half_laid(folder, own)
+    made = made_path(repo, run, stream, attempt)
+    made.unlink(missing_ok=True)
     _clear_leftovers(repo, run, folder, start, WHATEVER_COMES if method == "pool" else NO_MORE)
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
     included = included_in(repo, run)
@@ -187,6 +194,8 @@ def make_workspace(
         copy_into(included, folder)
         if frozen is None and not restored:
             give_users_times(repo, folder, index)
+    if layers is not None and setup is not None:
+        layers = with_setup_below(layers, folder, setup, made)
     alike = frozen.index if frozen is not None and layers is not None and has_all else None
     take_over_own(index, index_path(repo, run, stream, attempt), alike)
     workspace = PreparedWorkspace(

@@ -7,7 +7,8 @@ merges; for a clone, every commit in its store) must be reachable from the repos
 *Index*: each staged blob must be known too. What fails becomes part of one rescue commit: its tree
 is the workspace as it was, its parents are the commits that would have been lost. Then everything
 is read back, and the files are hashed once more, before anything is deleted. What cannot be proved
-(a repository inside the workspace, an unreadable file) keeps the workspace.
+(a repository inside the workspace, an unreadable file) keeps the workspace. A file that is for
+certain as the setup of the workspace made it can be made again, and is left out of all this.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from anabranch.engine.workspaces.pool.recycling import recycle
 from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref
 from anabranch.engine.workspaces.removing import forget_workspace, remove_files
 from anabranch.engine.workspaces.repository import frozen_view, live_view, raw_view, run_folder
+from anabranch.engine.workspaces.setup_made import still_as_made
 from anabranch.engine.workspaces.snapshots import copy_index, copy_whole_index
 from anabranch.engine.workspaces.stream_history import (
     bring_objects,
@@ -216,6 +218,7 @@ class _Proof:
         self.files = git.at(work_tree=self.workspace.path, index=self.scratch / "files")
         included = included_in(self.repo, run)
         self.included = included.files if included else {}
+        self.made = still_as_made(self.repo, self.workspace)
         self.tree = ""
         self.only_here: Entries = {}
         self.passed_over: str | None = None
@@ -236,8 +239,12 @@ class _Proof:
         """Return how large the files are that git ignores."""
         git = self.frozen.at(work_tree=self.workspace.path, index=self.scratch / "none")
         listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "-z").fields
-        own = [path for path in listed if encode(path) not in self.included]
+        own = [path for path in listed if not self._is_known_to_be_elsewhere(encode(path))]
         return sum((self.workspace.path / path).lstat().st_size for path in own)
+
+    def _is_known_to_be_elsewhere(self, path: bytes) -> bool:
+        """Say whether a file was taken along, or is one that the setup can make again."""
+        return path in self.included or path in self.made
 
     def park(self) -> Parked | None:
         """Keep by one ref whatever is not kept yet."""
@@ -286,7 +293,7 @@ class _Proof:
             for name in (*names, *folders):
                 path = inside / name
                 shown = path.relative_to(root).as_posix()
-                if shown in entries or encode(shown) in self.included:
+                if shown in entries or self._is_known_to_be_elsewhere(encode(shown)):
                     continue
                 kind = path.lstat().st_mode
                 if stat.S_ISREG(kind) or stat.S_ISLNK(kind):
@@ -294,7 +301,8 @@ class _Proof:
         return None
 
     def _write_tree(self) -> str:
-        add_all_but_included(self.files, self.repo, self.workspace.run)
+        self.made = still_as_made(self.repo, self.workspace)
+        add_all_but_included(self.files, self.repo, self.workspace.run, made=self.made)
         return self.files.run("write-tree").text
 
     def _digest(self, content: bytes) -> str:

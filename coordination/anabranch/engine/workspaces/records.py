@@ -60,6 +60,11 @@ def aside_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt)
     return _of_attempt(run_folder(repo, run) / ASIDE, stream, attempt)
 
 
+def made_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
+    """Return where it is noted what the setup of an attempt's workspace has made."""
+    return _of_attempt(run_folder(repo, run) / "made", stream, attempt)
+
+
 def _of_attempt(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
     return folder / f"{in_ref(stream, capitals_count(folder))}.{attempt}"
 

@@ -12,7 +12,13 @@ from pathlib import Path
 from anabranch.engine.git import repository_lock
 from anabranch.engine.workspaces.layers.laying import take_up
 from anabranch.engine.workspaces.names import start_ref, tips_ref
-from anabranch.engine.workspaces.records import git_path, index_path, objects_path, record_path
+from anabranch.engine.workspaces.records import (
+    git_path,
+    index_path,
+    made_path,
+    objects_path,
+    record_path,
+)
 from anabranch.engine.workspaces.refs import drop_ref, read_ref
 from anabranch.engine.workspaces.repository import live_view
 from anabranch.engine.workspaces.stream_history import forget_objects, is_linked
@@ -64,6 +70,7 @@ def forget_workspace(repo: Repository, workspace: PreparedWorkspace) -> None:
         drop_ref(repo, start_ref(run, stream, attempt))
     index = index_path(repo, run, stream, attempt)
     for note in (
+        made_path(repo, run, stream, attempt),
         index,
         *(index.with_name(index.name + end) for end in (".source", ".files", ".captured")),
     ):

@@ -43,6 +43,7 @@ from anabranch.engine.workspaces.quarantine import PLENTY_BYTES
 from anabranch.engine.workspaces.records import index_path
 from anabranch.engine.workspaces.refs import make_loose_ref
 from anabranch.engine.workspaces.repository import followed_by, frozen_view, run_folder
+from anabranch.engine.workspaces.setup_made import but_made, shown_of_setup
 from anabranch.engine.workspaces.snapshots import is_as_taken_over
 from anabranch.engine.workspaces.stream_repository import is_as_made
 from anabranch.engine.workspaces.values import (
@@ -217,7 +218,7 @@ def _kept(
     message: str,
     ref: str,
 ) -> Captured:
-    """Write the objects and the ref."""
+    """Write the objects and the ref. What is ``ignored`` lies in the workspace for itself."""
     entries, changed = changes.entries(), [*changes.now, *changes.gone]
     tree, commit = workspace.start_tree, workspace.start_commit
     if changed:
@@ -245,7 +246,7 @@ def _kept(
         len(changed),
         ref,
         stream=workspace.stream,
-        warnings=ignored_in_words(ignored),
+        warnings=ignored_in_words(but_made(ignored, repo, workspace)),
         removal=FilesRemoved(gone, total, left) if gone else FilesRemoved(),
-        ignored=ignored,
+        ignored=tuple(dict.fromkeys((*ignored, *shown_of_setup(repo, workspace)))),
     )

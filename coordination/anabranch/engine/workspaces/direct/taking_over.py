@@ -22,6 +22,7 @@ from anabranch.engine.workspaces.records import (
     git_path,
     index_path,
     layers_path,
+    made_path,
     read_record,
     record_path,
     write_record,
@@ -81,6 +82,9 @@ def take_over_workspace(
         if layers is None:
             return None
     left.git_dir.rename(git_dir)
+    made = made_path(repo, run, left.stream, left.attempt)
+    if made.exists():
+        made.rename(made_path(repo, run, stream, attempt))
     _forget(repo, left)
     index.rename(git_dir / "index")
     replace_whole(folder / ".git", b"gitdir: " + os.fsencode(git_dir) + b"\n")

@@ -44,21 +44,27 @@ def keep_out(git: Git, repo: Repository, run: RunId) -> KeptOut:
 
 
 def add_all_but_included(
-    git: Git, repo: Repository, run: RunId, withheld: Sequence[str] = ()
+    git: Git,
+    repo: Repository,
+    run: RunId,
+    withheld: Sequence[str] = (),
+    made: Collection[bytes] = (),
 ) -> None:
     """Add all files of a folder to an index, ignored or not, but what was taken along.
 
-    Folders that are ``withheld`` are not added either. Raises GitError.
+    Folders that are ``withheld`` are not added either, nor files that a setup has ``made``. Raises
+    GitError.
     """
     included = included_in(repo, run)
-    if included is None:
+    if included is None and not made:
         excluded = (f":(exclude,top,literal){path}" for path in withheld)
         git.run("add", "-A", "-f", "--", ":/", *excluded)
         return
     out_of_it = tuple(encode(path) + b"/" for path in withheld)
     listed = git.run("ls-files", "-o", "-m", "-d", "-z").out.split(b"\0")
     added = dict.fromkeys(path for path in listed if path and not path.startswith(out_of_it))
-    wanted = [path for path in added if path not in included.files]
+    known = included.files if included else ()
+    wanted = [path for path in added if path not in known and path not in made]
     stdin = b"".join(path + b"\0" for path in wanted)
     git.run("update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=stdin)
 
