@@ -53,6 +53,52 @@ def test_streams_have_what_git_ignores_and_work_needs(needy: Program) -> None:
     assert TOKEN not in objects
 
 
+def test_more_than_a_workspace_can_begin_with_is_refused_before_anything_is_made(
+    program: Program,
+) -> None:
+    write(program.project, {".gitignore": "big.img\n"})
+    with (program.project / "big.img").open("wb") as image:
+        image.truncate(5 << 30)
+    program.plan({"a": "true"}, isolation={"include": ["big.img"]})
+    wants = "1 file of 5120 MB are to be taken along into workspaces, and at most"
+    for command in (("check",), ("run", "--headless"), ("add", "--", "true")):
+        refused = program.expect(2, *command)
+        assert f"{wants} 300000 files of 4096 MB can be" in refused.out + refused.err
+    (error,) = json.loads(program.expect(2, "check", "--json").out)["errors"]
+    assert error["key"] == "coordination.isolation.include"
+    assert not program.run_folders()
+
+
+def test_a_resolver_works_with_what_is_ignored_and_needed(needy: Program) -> None:
+    settle = 'test -s .env && sh node_modules/x && sort -u "$ANABRANCH_OURS/a" > a'
+    write(needy.project, {"a": "0\n"})
+    git(needy.project, "add", "a")
+    git(needy.project, "commit", "-qm", "a")
+    needy.plan(
+        {"one": "echo 1 > a", "two": "echo 2 > a"},
+        isolation={"include": [".env"]},
+        convergence={"final": {"resolver": settle}},
+    )
+    needy.expect(0, "run", "--headless")
+    commit = needy.status()["commit"]
+    assert git(needy.project, "show", f"{commit}:a") in ("1\n", "2\n")
+    names = git(needy.project, "ls-tree", "-r", "--name-only", commit).split()
+    assert not {".env", "node_modules/x"} & set(names)
+
+
+def told_of(program: Program) -> str:
+    """Return all that is told of the latest run, its raw logs aside."""
+    return "".join(
+        [
+            json.dumps(program.status()),
+            program.run("report", "--json").out,
+            program.run("report", "--format", "junit").out,
+            program.run("events", "--json").out,
+            program.run("attention", "--json").out,
+        ]
+    )
+
+
 def test_what_is_in_them_is_told_nowhere(needy: Program) -> None:
     """A stream that writes its secrets and fails: its log has them, and nothing else."""
     needy.plan(
@@ -63,15 +109,43 @@ def test_what_is_in_them_is_told_nowhere(needy: Program) -> None:
     ran = needy.run("run", "--headless")
     assert ran.code == 1
     assert "got ***" in ran.err
-    told = [
-        ran.out + ran.err,
-        json.dumps(needy.status()),
-        needy.run("report", "--json").out,
-        needy.run("report", "--format", "junit").out,
-        needy.run("events", "--json").out,
-        needy.run("attention", "--json").out,
-    ]
-    for text in told:
-        assert TOKEN not in text
-        assert "echo built > out.txt" not in text
+    told = ran.out + ran.err + told_of(needy)
+    assert TOKEN not in told
+    assert "echo built > out.txt" not in told
     assert f"got {TOKEN}" in needy.expect(0, "logs", "leaks").out
+
+
+def test_what_a_stream_reads_as_its_variables_is_told_nowhere(needy: Program) -> None:
+    """A file that `env_file` names, as it is at each start: of a service, a setup, a teardown."""
+    second = "an0ther-s3cret-4711"
+    changes = 'echo "TOKEN=an0ther-""s3cret-4711" > $ANABRANCH_PROJECT/.env; exit 3'
+    says = "echo got $TOKEN; "
+    needy.plan(
+        {
+            "api": {
+                "command": says + "sleep 60",
+                "kind": "service",
+                "ready": {"log": "^got "},
+                "env_file": [".env"],
+            },
+            "leaks": {
+                "command": says + changes,
+                "depends_on": {"api": {"condition": "ready"}},
+                "env_file": [".env"],
+                "teardown": says + "exit 4",
+                "retries": 1,
+            },
+            "bare": {"command": "true", "setup": says + "exit 5", "env_file": [".env"]},
+        },
+        recovery={"max_retries": 0},
+    )
+    ran = needy.run("run", "--headless", "--keep-going")
+    assert ran.code == 1
+    streams = needy.streams()
+    assert "got ***" in streams["api"]["service"]["evidence"] + json.dumps(needy.events())
+    assert "got ***" in streams["bare"]["reason"]
+    assert any("exit 4: got ***" in text for text in streams["leaks"]["warnings"])
+    logs = needy.run("logs", "--all").out
+    for secret in (TOKEN, second):
+        assert secret in logs
+        assert secret not in ran.out + ran.err + told_of(needy)

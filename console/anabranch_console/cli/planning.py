@@ -21,6 +21,7 @@ from anabranch.config import (
     load_plan,
     open_plan_here,
     plan_from_commands,
+    refused_for,
 )
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
@@ -38,6 +39,7 @@ from anabranch_console.cli.output import print_json_line, say
 
 DEFAULT_PLAN = "anabranch.toml"
 LEAST_PARALLEL = 4
+_INCLUDE = ("coordination", "isolation", "include")
 
 
 def auto_parallel() -> int:
@@ -98,7 +100,10 @@ def open_plan_of(folder: Path, context: PlanContext) -> Plan:
 
 
 def in_this_project(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
-    """Return a plan with what to know about the project before it runs there."""
+    """Return a plan with what to know about the project before it runs there.
+
+    What it lists for workspaces is an error where none can begin with so much.
+    """
     if isinstance(loaded, PlanErrors):
         return loaded
     with git_errors():
@@ -106,6 +111,14 @@ def in_this_project(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
         included, about_it = look_for_included(repository, loaded.plan)
         found = (*look_around(repository, loaded.plan, os.environ), *about_it)
         warnings = tuple(PlanWarning(f.code, f.in_words, hint=f.hint) for f in found)
+    place = _INCLUDE if loaded.plan.include else ()
+    too_much = tuple(
+        PlanWarning(f.code, f.message, path=place, hint=f.hint)
+        for f in about_it
+        if f.code == "too-much-included"
+    )
+    if too_much:
+        return refused_for(loaded, too_much)
     return replace(loaded, warnings=(*loaded.warnings, *warnings), included=included)
 
 

@@ -16,6 +16,7 @@ from anabranch.config.loading import (
     plan_from_commands,
     plan_from_template,
     race_plan,
+    refused_for,
 )
 from anabranch.config.open_plans import open_plan_here
 from anabranch.config.problems import PlanError, PlanWarning
@@ -48,5 +49,6 @@ __all__ = [
     "plan_from_template",
     "proposed_name",
     "race_plan",
+    "refused_for",
     "templates_here",
 ]

@@ -70,15 +70,16 @@ class LoadedPlan(msgspec.Struct, frozen=True):
 
 def as_runnable(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
     """Return a plan that can be run here and now, or everything that stands against it."""
-    return loaded if isinstance(loaded, PlanErrors) else _refused_for(loaded, loaded.impossible)
+    return loaded if isinstance(loaded, PlanErrors) else refused_for(loaded, loaded.impossible)
 
 
 def as_strict(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
     """Return a plan of which nothing is doubtful, or everything that is, as errors."""
-    return loaded if isinstance(loaded, PlanErrors) else _refused_for(loaded, loaded.warnings)
+    return loaded if isinstance(loaded, PlanErrors) else refused_for(loaded, loaded.warnings)
 
 
-def _refused_for(loaded: LoadedPlan, warnings: tuple[PlanWarning, ...]) -> LoadedPlan | PlanErrors:
+def refused_for(loaded: LoadedPlan, warnings: tuple[PlanWarning, ...]) -> LoadedPlan | PlanErrors:
+    """Return a plan, or these warnings as its errors if there are any."""
     errors = [
         PlanError(loaded.file, w.line or 1, w.column or 1, key_text(w.path), w.message, w.hint)
         for w in warnings

@@ -62,6 +62,7 @@ WarningCode = Literal[
     "unknown-capability",
     "nested-repetition",
     "own-slots",
+    "too-much-included",
 ]
 IMPOSSIBLE: frozenset[WarningCode] = frozenset(
     {
@@ -71,6 +72,7 @@ IMPOSSIBLE: frozenset[WarningCode] = frozenset(
         "impossible-resources",
         "missing-env-file",
         "missing-verify",
+        "too-much-included",
     }
 )
 """What cannot be run here and now. A plan with it is valid, for it may be meant for another

@@ -61,7 +61,7 @@ def entry_into(
     prefix = _prefix(Path(state.project))
     env = stream_environment(state, stream, found.attempt, without_git_variables(environment))
     try:
-        env |= own_variables(state, stream, prefix)
+        env |= own_variables(state, stream, prefix, None)
         folder = working_directory(
             Path(workspace.path), prefix, state.stream_plan(stream).working_dir
         )

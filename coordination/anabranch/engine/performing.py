@@ -423,7 +423,7 @@ class Performing:
         plan = state.stream_plan(effect.stream)
         spec.env.update(handlers_in_env(state, effect.stream, self._folder))
         if state.plan.has_jobserver:
-            own = own_variables(state, effect.stream, self._workspaces.prefix)
+            own = own_variables(state, effect.stream, self._workspaces.prefix, self._folder)
             spec = await self._jobserver.serve(spec, own)
         if plan.fan is not None:
             from anabranch.engine.performers.fanning import fanned_out  # here: few streams fan out

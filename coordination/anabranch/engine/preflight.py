@@ -28,10 +28,15 @@ CHECKED = RunId("check")
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
+Code = Literal[
+    "cannot-begin", "cannot-approve", "leads-into-checkout", "not-included", "too-much-included"
+]
+
+
 class Finding(msgspec.Struct, frozen=True):
     """Something to know before a run begins, with its code and the way out."""
 
-    code: Literal["cannot-begin", "cannot-approve", "leads-into-checkout", "not-included"]
+    code: Code
     message: str
     hint: str = ""
 
@@ -59,7 +64,9 @@ def look_for_included(repo: ws.Repository, plan: Plan) -> tuple[Included, tuple[
     try:
         found = ws.list_included(repo, plan.include)
     except ws.GitError as error:
-        return Included(), (Finding("cannot-begin", error.reason, error.hint),)
+        is_too_much = isinstance(error, ws.TooMuchIncluded)
+        code: Code = "too-much-included" if is_too_much else "cannot-begin"
+        return Included(), (Finding(code, error.reason, error.hint),)
     left_out = tuple(Finding("not-included", utf8_text(words)) for words in found.left_out)
     return found.included, left_out
 
@@ -90,7 +97,8 @@ def require_ready(
     """Return what to tell of the project when a run begins.
 
     Raises UsageError, DiskFull, LossRefused for what the run, or with ``approve`` its approval,
-    would fail late. Nothing is looked at when every stream works in the user's own folder.
+    would fail late, and GitError for more than workspaces can begin with. Nothing is looked at when
+    every stream works in the user's own folder.
     """
     if not works_apart(plan):
         return ()
@@ -101,6 +109,7 @@ def require_ready(
     hindrances = (*ws.why_not_begin(repo, run, outlook), *_without_method(repo, plan))
     for refusal in (*hindrances, *_not_in_base(repo, plan)):
         raise UsageError(refusal.reason, refusal.hint)
+    ws.list_included(repo, plan.include)
     to_approve = ws.why_not_approve(repo, plan.include_uncommitted, outlook)
     if not approve:
         return tuple(found.in_words for found in _for_later(repo, plan, environment, to_approve))

@@ -43,7 +43,7 @@ def launch_spec(
     workspace = state.at_attempt(stream, attempt).workspace
     assert workspace is not None, "a stream starts in a prepared workspace"
     folder = Path(workspace.path)
-    given = own_variables(state, stream, prefix) | review_in_env(state, stream, attempt, run)
+    given = own_variables(state, stream, prefix, run) | review_in_env(state, stream, attempt, run)
     outer = _on_terminal(environment) if plan.tty else environment
     env = stream_environment(state, stream, attempt, outer) | given
     return ProcessSpec(
@@ -84,6 +84,7 @@ def surroundings_of(
     attempt: Attempt,
     environment: Mapping[str, str],
     prefix: str,
+    run: RunFolder,
 ) -> tuple[dict[str, str], Path]:
     """Return the environment of an attempt, without its token, and where its command runs.
 
@@ -93,7 +94,7 @@ def surroundings_of(
     assert workspace is not None, "it has a workspace as long as it is at work"
     env = stream_environment(state, stream, attempt, environment)
     folder = working_directory(Path(workspace.path), prefix, plan.working_dir)
-    return env | own_variables(state, stream, prefix), folder
+    return env | own_variables(state, stream, prefix, run), folder
 
 
 def stream_environment(

@@ -30,7 +30,7 @@ def setup_of(
     plan = state.stream_plan(stream)
     if plan.setup is None:
         return None
-    given = own_variables(state, stream, repo.prefix)
+    given = own_variables(state, stream, repo.prefix, None)  # noted at the start
     wanted = Wanted(
         workspace="",
         store=str(repo.store),

@@ -15,6 +15,7 @@ from anabranch.core.model.state import Stream
 from anabranch.core.patterns import compiled
 from anabranch.core.plans.plan import ReadyPlan
 from anabranch.engine.bounded_command import run_bounded
+from anabranch.engine.masking import masked_beside
 from anabranch.plain_files import open_plain
 
 ADDRESSES = ("127.0.0.1", "::1")
@@ -86,7 +87,7 @@ class Probe:
                 for line in (*lines, self._rest):
                     text = line[:LONGEST_LINE_BYTES].decode("utf-8", "replace")
                     if pattern.is_in(text):
-                        return f"its log says: {text.strip()}"
+                        return f"its log says: {masked_beside(Path(log or ''), text.strip())}"
         raise NotYet(f"no line of its log fits {self._ready.log}")
 
     async def _by_command(self, seconds: float) -> str:

@@ -160,7 +160,7 @@ async def look_at_service(
     """
 
     def around() -> tuple[Mapping[str, str], Path]:
-        return surroundings_of(state(), effect.stream, effect.attempt, environment, prefix)
+        return surroundings_of(state(), effect.stream, effect.attempt, environment, prefix, folder)
 
     if isinstance(effect, fx.WatchHealth):
         return await HealthWatch(state, effect, now, around, folder).watch()

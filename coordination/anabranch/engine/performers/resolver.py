@@ -119,6 +119,7 @@ class Room:
         self.clear()
         self.tree.mkdir(parents=True)
         ws.write_tree(self._repo, self._run, conflict.tree, self.tree)
+        ws.copy_included(self._repo, self._run, self.tree)
         with ws.Sides(self._repo, self._run) as sides:
             paths = [self._lay_out(sides, conflict, path) for path in conflict.paths]
         facts = {"streams": list(conflict.streams), "paths": paths}

@@ -82,7 +82,7 @@ async def _run(
     if plan.teardown is None or place is None:
         return Ended(0, "its workspace is gone")
     spec = await asyncio.to_thread(
-        _spec, state, effect, plan.teardown, place, workspaces.prefix, environment
+        _spec, state, effect, plan.teardown, place, workspaces.prefix, environment, folder
     )
     if plan.executor:
         spec = await asyncio.to_thread(executing.applied, plan, spec)
@@ -103,8 +103,9 @@ def _spec(
     workspace: Path,
     prefix: str,
     environment: Mapping[str, str],
+    folder: RunFolder,
 ) -> ProcessSpec:
-    given = own_variables(state, effect.stream, prefix)
+    given = own_variables(state, effect.stream, prefix, folder)
     env = stream_environment(state, effect.stream, effect.attempt, environment) | given
     cwd = working_directory(workspace, prefix, teardown.working_dir)
     own = {"ANABRANCH_WORKSPACE": str(workspace)}

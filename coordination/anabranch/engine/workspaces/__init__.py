@@ -38,7 +38,7 @@ from anabranch.engine.workspaces.direct.capture import capture_directly
 from anabranch.engine.workspaces.direct.taking_over import take_over_workspace
 from anabranch.engine.workspaces.identity import WorkspaceReplaced
 from anabranch.engine.workspaces.including.frozen_files import copy_included, include_ignored
-from anabranch.engine.workspaces.including.listing import list_included
+from anabranch.engine.workspaces.including.listing import TooMuchIncluded, list_included
 from anabranch.engine.workspaces.including.secrets import masks_of_included
 from anabranch.engine.workspaces.layers.setup_below import Setup
 from anabranch.engine.workspaces.layers.showing import show_layers
@@ -127,6 +127,7 @@ __all__ = [
     "Sides",
     "Standing",
     "StreamResult",
+    "TooMuchIncluded",
     "Version",
     "WorkspaceReplaced",
     "accept_settings",

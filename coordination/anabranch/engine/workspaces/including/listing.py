@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.events import Included
+from anabranch.core.wording import counted
 from anabranch.engine.git import Git, GitError, decode, encode
 from anabranch.engine.workspaces.checking import some
 from anabranch.engine.workspaces.own_state import own_paths
@@ -36,6 +37,10 @@ PERMISSIONS = 0o777
 
 _KIND = 0o170000
 _OF_THE_ENGINE = b".anabranch/"
+
+
+class TooMuchIncluded(GitError):
+    """More is listed than a workspace can begin with."""
 
 
 class IncludedFile(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -216,9 +221,9 @@ def _require_bearable(listing: Listing) -> None:
     if count <= MOST_FILES and size_bytes <= MOST_BYTES:
         return
     largest = some(_largest_folders(listing.files))
-    raise GitError(
-        f"{count} files of {size_bytes >> 20} MB are to be taken along into workspaces, and at "
-        f"most {MOST_FILES} files of {MOST_BYTES >> 20} MB can be",
+    raise TooMuchIncluded(
+        f"{counted(count, 'file')} of {size_bytes >> 20} MB are to be taken along into workspaces, "
+        f"and at most {MOST_FILES} files of {MOST_BYTES >> 20} MB can be",
         hint=f"name less in {LIST_FILE} or `include` (most is in {largest}): what is built or "
         "installed is better made anew in a workspace",
     )

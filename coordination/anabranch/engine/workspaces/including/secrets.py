@@ -6,19 +6,16 @@ import re
 from collections.abc import Iterator
 
 from anabranch.core.ids import RunId
-from anabranch.engine.masking import Masks
+from anabranch.engine.masking import LARGEST_TEXT_BYTES, Masks, values_in
 from anabranch.engine.workspaces.including.frozen_files import FrozenFiles, included_in
 from anabranch.engine.workspaces.including.listing import IncludedFile
 from anabranch.engine.workspaces.values import Repository
-from anabranch.env_files import BadEnvFile, variables_in
 from anabranch.plain_files import SMALL_FILE_BYTES, read_if_there
 
 MOST_TEXTS = 200
 """So many small texts are read, those that lie highest first: what is in packages is known."""
 
-LARGEST_TEXT_BYTES = 16 << 10
 _ENV_FILE = re.compile(rb"(?:^|/)(?:\.env[^/]*|[^/]*\.env|\.envrc)$")
-_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?[A-Za-z_][\w.-]*\s*=\s*(.*?)\s*$", re.MULTILINE)
 
 
 def masks_of_included(repo: Repository, run: RunId) -> Masks:
@@ -31,7 +28,7 @@ def masks_of_included(repo: Repository, run: RunId) -> Masks:
     for file, text in _texts(frozen):
         lines += text.splitlines()
         if _ENV_FILE.search(file.path):
-            values += _values(text)
+            values += values_in(text)
     return Masks.of(values, lines)
 
 
@@ -49,14 +46,3 @@ def _texts(frozen: FrozenFiles) -> Iterator[tuple[IncludedFile, str]]:
 def _is_small(file: IncludedFile) -> bool:
     most_bytes = SMALL_FILE_BYTES if _ENV_FILE.search(file.path) else LARGEST_TEXT_BYTES
     return not file.is_link and 0 < file.size_bytes <= most_bytes
-
-
-def _values(text: str) -> list[str]:
-    """Return the values in a file of variables; one that is not quite one is read line by line."""
-    try:
-        found = list(variables_in(text).values())
-    except BadEnvFile:
-        found = []
-    bare = [value.strip("'\"") for value in _ASSIGNMENT.findall(text)]
-    lines = [line for value in found for line in value.splitlines()]
-    return [*lines, *bare]
