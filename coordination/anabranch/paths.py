@@ -298,6 +298,10 @@ class RunFolder(msgspec.Struct, frozen=True):
         """Return what the teardown of an attempt's workspace has written."""
         return self.logs / f"{self.attempt_name(stream, attempt)}.teardown.log"
 
+    def teardown_record(self, stream: StreamId, attempt: Attempt) -> Path:
+        """Return where it is noted that the teardown of an attempt has begun, and how it ended."""
+        return self.path / "teardowns" / f"{self.attempt_name(stream, attempt)}.json"
+
     def review(self, stream: StreamId, attempt: Attempt) -> Path:
         """Return the file that says why an attempt goes on from work that was handed back."""
         return self.path / "reviews" / f"{self.attempt_name(stream, attempt)}.md"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from anabranch.core import inputs
 from anabranch.engine.performers.processes import ProcessSpec, SetupSpec
-from tests.e2e.program import Program, until
+from tests.e2e.program import Program, Running, until
 from tests.engine.repositories import git
 
 if TYPE_CHECKING:
@@ -105,6 +105,68 @@ def test_a_setup_outlives_the_console_and_runs_once(program: Program, tmp_path: 
     assert program.log("s") == "ready\n"
     kinds = [e["type"] for e in program.events()]
     assert [k for k in kinds if k.startswith("setup")] == ["setup_started", "setup_finished"]
+
+
+def waiting(tmp_path: Path, name: str) -> str:
+    """Return a script that notes that it runs, and alone, and waits for somebody."""
+    seen, alone, go = (tmp_path / f"{name}.{what}" for what in ("seen", "alone", "go"))
+    return (
+        f"mkdir {alone} || echo overlap >> {seen}; echo run >> {seen}; "
+        f"until test -e {go}; do sleep 0.02; done; rmdir {alone}"
+    )
+
+
+def hosted(program: Program, command: str) -> Running:
+    """Start a console, and wait until it hosts the run."""
+    is_anew = command == "run"
+    before = 0 if is_anew else len(program.events())
+    console = program.begin(command, "--headless")
+    until(lambda: is_anew or len(program.events()) > before, "it hosts the run")
+    return console
+
+
+def killed_during(program: Program, tmp_path: Path, command: str, name: str) -> None:
+    """Kill the console without a word while a script waits."""
+    console, seen = hosted(program, command), tmp_path / f"{name}.seen"
+    until(lambda: seen.exists() and seen.read_text(), f"the {name} begins")
+    console.kill()
+
+
+def test_setup_and_teardown_run_once_whenever_the_console_is_killed(
+    program: Program, tmp_path: Path
+) -> None:
+    """During either, and again while the next one waits: nothing overlaps, nothing is lost."""
+    up, down = waiting(tmp_path, "setup"), waiting(tmp_path, "teardown")
+    program.plan({"s": {"command": "echo work > out.txt", "setup": up, "teardown": down}})
+    killed_during(program, tmp_path, "run", "setup")
+    (tmp_path / "setup.go").touch()
+    killed_during(program, tmp_path, "resume", "teardown")
+    killed_during(program, tmp_path, "resume", "teardown")
+    last = hosted(program, "resume")
+    (tmp_path / "teardown.go").touch()
+    assert last.wait().code == 0
+    for name in ("setup", "teardown"):
+        assert (tmp_path / f"{name}.seen").read_text() == "run\n"
+    found = program.streams()["s"]
+    assert (found["state"], found.get("warnings") or []) == ("succeeded", [])
+    assert git(program.project, "show", f"{program.status()['commit']}:out.txt") == "work\n"
+
+
+def test_a_teardown_that_was_cut_off_is_run_again_and_that_is_told(
+    program: Program, tmp_path: Path
+) -> None:
+    """As if the machine had gone down: nobody knows how far it came."""
+    down = waiting(tmp_path, "teardown")
+    program.plan({"s": {"command": "echo work > out.txt", "teardown": down}})
+    killed_during(program, tmp_path, "run", "teardown")
+    program.end_everything()
+    (tmp_path / "teardown.alone").rmdir()
+    (tmp_path / "teardown.go").touch()
+    program.expect(0, "resume", "--headless")
+    assert (tmp_path / "teardown.seen").read_text() == "run\nrun\n"
+    cut_off = "teardown of attempt 1: it was cut off, and was run again from the beginning (exit 0)"
+    assert cut_off in program.streams()["s"]["warnings"]
+    assert git(program.project, "show", f"{program.status()['commit']}:out.txt") == "work\n"
 
 
 def test_a_setup_that_fails_is_tried_again_in_a_new_workspace(

@@ -1,8 +1,10 @@
 """Runs a plan's teardown in the workspace of an attempt whose work has been kept.
 
 It runs in the stream's environment, without what speaks for the stream, for a bounded time; all
-that it has started is ended then. Whatever becomes of it is told and nothing else: the workspace is
-given back by who does that, who proves by himself that nothing is lost.
+that it has started is ended then. An engine that is killed meanwhile does not end it, and the next
+one waits for it: it is run once, unless it was cut off itself, which is told then. Whatever becomes
+of it is told and nothing else: the workspace is given back by who does that, who proves by himself
+that nothing is lost.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from anabranch.core.plans.plan import SideCommand
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.engine.executing import Executing
 from anabranch.engine.masking import masked_last_line
+from anabranch.engine.once import Record, command_line, record_in
 from anabranch.engine.performers.launching import stream_environment
 from anabranch.engine.performers.plan_variables import own_variables
 from anabranch.engine.performers.processes import ProcessSpec
@@ -32,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 60.0
 LONGEST_SAID = 200
+ASKING_SECONDS = 60.0
+"""So much longer than two of them take (an earlier engine's, then ours) is the answer awaited."""
+CUT_OFF = "it was cut off, and was run again from the beginning"
 
 
 async def tear_down(
@@ -54,7 +60,7 @@ async def tear_down(
     except Exception as error:  # a bad environment, no workspace, no process: nobody waits for it
         _log.warning("the teardown of %s.%s: %s", effect.stream, effect.attempt, error)
         ended = Ended(None, f"it could not be run: {error}")
-    failure = "" if ended.exit_code == 0 else ended.reason
+    failure = "" if ended.reason in ("", "exit 0") else ended.reason
     said = masked_last_line(folder.teardown_log(effect.stream, effect.attempt)).strip()
     if failure and ended.exit_code is not None and said:
         failure = f"{failure}: {utf8_text(said)[:LONGEST_SAID]}"
@@ -80,14 +86,29 @@ async def _run(
     plan = state.stream_plan(effect.stream)
     place = await asyncio.to_thread(_workspace, workspaces, state, effect)
     if plan.teardown is None or place is None:
-        return Ended(0, "its workspace is gone")
+        return Ended(0, "")  # its workspace is gone
     spec = await asyncio.to_thread(
         _spec, state, effect, plan.teardown, place, workspaces.prefix, environment, folder
     )
     if plan.executor:
         spec = await asyncio.to_thread(executing.applied, plan, spec)
     log = folder.teardown_log(effect.stream, effect.attempt)
-    return await run_bounded(spec.argv, Path(spec.cwd), spec.env, log, timeout_seconds)
+    record = folder.teardown_record(effect.stream, effect.attempt)
+    await asyncio.to_thread(record.parent.mkdir, parents=True, exist_ok=True)
+    argv = command_line(record, timeout_seconds, tuple(spec.argv))
+    longest = 2 * timeout_seconds + ASKING_SECONDS
+    asked = await run_bounded(argv, Path(spec.cwd), spec.env, log, longest)
+    return _in_words(await asyncio.to_thread(record_in, record), asked)
+
+
+def _in_words(found: Record | None, asked: Ended) -> Ended:
+    """Return how it ended, and whether it may have been run in part before."""
+    if found is None or not found.reason:
+        what = asked.reason if asked.exit_code is None else "what ran it was ended"
+        return Ended(None, f"nobody knows how it ended: {what}")
+    if found.cut_off:
+        return Ended(found.exit_code, f"{CUT_OFF} ({found.reason})")
+    return Ended(found.exit_code, found.reason)
 
 
 def _workspace(workspaces: WorkspaceEffects, state: State, effect: fx.TearDown) -> Path | None:

@@ -161,21 +161,19 @@ def make_workspace(
     ``pool`` it is a checkout that was made ahead, if there is one. Raises GitError when git or the
     disk refuses.
     """
+    own, made = (path(repo, run, stream, attempt) for path in (layers_path, made_path))
     folder = _unclaimed(repo, run, stream, attempt, folder)
-    own = layers_path(repo, run, stream, attempt)
-    clear_half_laid(folder, own)
-    made = made_path(repo, run, stream, attempt)
-    made.unlink(missing_ok=True)
+    _clear_half_made(folder, own, made)
     _clear_leftovers(repo, run, folder, start, WHATEVER_COMES if method == "pool" else NO_MORE)
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
     included = included_in(repo, run)
     if included is not None:
         require_there(included)
     below = () if included is None else (included.folder,)
-    by_layers = frozen is not None and method == "overlay"
-    layers = lay(frozen, folder, own, below) if by_layers and frozen is not None else None
-    is_whole = method == "pool" and not paths
-    taken = take_checkout(repo, run, start.tree, folder) if is_whole else None
+    is_laid = frozen is not None and method == "overlay"
+    layers = lay(frozen, folder, own, below) if is_laid and frozen is not None else None
+    is_pooled = method == "pool" and not paths
+    taken = take_checkout(repo, run, start.tree, folder) if is_pooled else None
     _make_folder(repo, run, kind, folder, git_dir, start)
     if paths:
         confine(git_dir, paths)
@@ -198,22 +196,19 @@ def make_workspace(
         layers = with_setup_below(layers, folder, setup, made)
     alike = frozen.index if frozen is not None and layers is not None and has_all else None
     take_over_own(index, index_path(repo, run, stream, attempt), alike)
+    is_restored, identity = restored is not None, identity_of(layers.upper if layers else folder)
     workspace = PreparedWorkspace(
-        run,
-        stream,
-        attempt,
-        kind,
-        folder,
-        start.commit,
-        start.tree,
-        git_dir,
-        (*warnings, *pointers),
-        restored is not None,
-        identity_of(folder if layers is None else layers.upper),
-        layers,
-    )
+        run, stream, attempt, kind, folder, start.commit, start.tree, git_dir,
+        (*warnings, *pointers), is_restored, identity, layers,
+    )  # fmt: skip
     write_record(repo, workspace)
     return workspace
+
+
+def _clear_half_made(folder: Path, own: Path, made: Path) -> None:
+    """Make room where a workspace was being made when its engine was killed. Raises OSError."""
+    clear_half_laid(folder, own)
+    made.unlink(missing_ok=True)
 
 
 def _still_stands(workspace: PreparedWorkspace) -> bool:
