@@ -22,6 +22,7 @@ OVER_ALL_METHODS = {
     "test_direct_captures",
     "test_handler_workspaces",
     "test_including",
+    "test_kinds_of_clones",
     "test_merging",
     "test_reclaiming",
     "test_setup_made",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from anabranch.core.plans.plan import WorkspaceMethod
 from anabranch.engine.caches import LEAST_AGE_SECONDS, MARKED_FRESH_SECONDS, Aged
 from anabranch.engine.workspaces.ageing import forget_old, why_kept
-from anabranch.engine.workspaces.layers.bases import frozen_base
+from anabranch.engine.workspaces.layers.bases import FrozenBase, frozen_base
 from anabranch.engine.workspaces.reclaiming import reclaim_workspace
 from anabranch.engine.workspaces.records import record_path
 from tests.engine.conftest import methods_here
@@ -29,9 +29,15 @@ def project(tmp_path: Path) -> Project:
     return open_project(make_repository(tmp_path / "user", {"a": "a\n"}), tmp_path / "out")
 
 
+def base_of(project: Project) -> FrozenBase:
+    made = frozen_base(project.repo, RUN, project.base.tree)
+    assert made is not None
+    return made
+
+
 def frozen(project: Project, days: float = 20.0) -> Path:
     """A frozen checkout of the base that was used last so long ago."""
-    folder = frozen_base(project.repo, RUN, project.base.tree).files.parent
+    folder = base_of(project).files.parent
     then = time.time() - days * DAY
     os.utime(folder, (then, then))
     return folder
@@ -48,7 +54,7 @@ def test_what_is_old_goes_and_is_made_again(project: Project) -> None:
     assert found.bytes > 0
     (gone,) = forgotten(project)
     assert (gone.outcome, base.exists(), forgotten(project)) == ("removed", False, [])
-    assert (frozen_base(project.repo, RUN, project.base.tree).files / "a").read_text() == "a\n"
+    assert (base_of(project).files / "a").read_text() == "a\n"
 
 
 def test_what_was_used_of_late_stays_whatever_is_asked(project: Project) -> None:
@@ -122,7 +128,7 @@ def test_a_kill_in_between_leaves_no_half_checkout(
     with pytest.raises(KeyboardInterrupt):
         forgotten(project)
     monkeypatch.setattr(shutil, "rmtree", whole)
-    assert (frozen_base(project.repo, RUN, project.base.tree).files / "a").is_file()
+    assert (base_of(project).files / "a").is_file()
     forgotten(project)
     assert [path.name for path in base.parent.iterdir() if path.is_dir()] == [base.name]
 

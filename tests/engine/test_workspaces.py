@@ -355,13 +355,6 @@ def test_eight_threads_prepare_at_once(project: Project) -> None:
     assert all((workspace.path / "a.txt").is_file() for workspace in made)
 
 
-def test_empty_submodules_are_said(tmp_path: Path) -> None:
-    """What a fresh workspace lacks is in its warnings."""
-    user = with_submodule(tmp_path / "user")
-    workspace = open_project(user, tmp_path / "out").workspace("one")
-    assert len(workspace.warnings) == 1
-
-
 def test_who_looks_into_layers_for_a_moment_is_waited_for(tmp_path: Path) -> None:
     """The engine itself looks into workspaces all the time, from other threads."""
     if why_not_layers(tmp_path):

@@ -95,6 +95,9 @@ class WorkspaceEffects:
         leaves_out = not state.plan.include_uncommitted
         base = ws.capture_base(self._repo, state.run, not leaves_out)
         included, warnings = self._include(state)
+        if works_apart(state.plan):
+            empty = ws.submodules_in(self._repo, state.run, base.tree)
+            warnings = (*warnings, *ws.empty_in_words(empty))
         return inputs.BaseFound(
             commit=base.commit,
             tree=base.tree,

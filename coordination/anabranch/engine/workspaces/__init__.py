@@ -82,6 +82,7 @@ from anabranch.engine.workspaces.refs import (
     read_ref,
 )
 from anabranch.engine.workspaces.repository import changed_settings, open_repository
+from anabranch.engine.workspaces.submodules import empty_in_words, submodules_in
 from anabranch.engine.workspaces.unfinished import partial_work, work_kept
 from anabranch.engine.workspaces.values import (
     Approved,
@@ -147,6 +148,7 @@ __all__ = [
     "count_changes",
     "decide_side",
     "drop_ref",
+    "empty_in_words",
     "forget_counts",
     "has_commits",
     "has_markers",
@@ -183,6 +185,7 @@ __all__ = [
     "reversals",
     "show_layers",
     "start_ref",
+    "submodules_in",
     "take_over_workspace",
     "to_bring",
     "uncommitted_files",

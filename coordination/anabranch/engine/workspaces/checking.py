@@ -11,6 +11,7 @@ from anabranch.engine.git import Git
 from anabranch.engine.workspaces.deciding import has_markers
 from anabranch.engine.workspaces.objects import Change, ObjectReader
 from anabranch.engine.workspaces.snapshots import Snapshot, nested_with_commit
+from anabranch.engine.workspaces.submodules import is_as_committed
 from anabranch.engine.workspaces.values import FilesRemoved
 
 Finding = str
@@ -26,12 +27,19 @@ def check_changes(
     if snapshot.left_out:
         yield f"nested repositories without commits are not captured: {some(snapshot.left_out)}"
     links = [change.path for change in changed if change.after_mode == GITLINK]
-    filled, written = _inside_links(git)
-    links += (path for path in filled if path not in links)
+    touched, written = _inside_links(git)
     if written:
         yield f"what was written into the folders of submodules is not captured: {some(written)}"
     if links:
-        yield f"only the commit of nested repositories is captured: {some(links)}"
+        yield (
+            f"only the commit of nested repositories is captured: {some(links)} (what leads to it "
+            "stays in the workspace: push it from there)"
+        )
+    if touched:
+        yield (
+            f"what is not committed in nested repositories is not captured: {some(touched)} (it "
+            "stays in the workspace)"
+        )
     marked = list(with_markers(git, changed))
     if marked:
         yield f"conflict markers are left in {some(marked)}"
@@ -52,16 +60,19 @@ def ignored_in_words(ignored: Sequence[str]) -> tuple[Finding, ...]:
 
 
 def _inside_links(git: Git) -> tuple[list[str], list[str]]:
-    """Return nested repositories that are there, and folders of such that hold files of nobody's.
+    """Return nested repositories that are not as they were committed, as far as can be told, and
+    folders of such that hold files of nobody's.
 
-    Whether something in them is not committed is not looked up: their own settings say how, and
-    those may name any program.
+    They are not asked themselves: their own settings say how, and those may name any program.
     """
     root = git.work_tree
     assert root is not None
     there = [path for path in nested_with_commit(git) if os.path.isdir(root / path)]
     filled = [path for path in there if os.path.lexists(root / path / ".git")]
-    return filled, [path for path in there if path not in filled and os.listdir(root / path)]
+    assert git.index is not None
+    scratch = git.index.with_name(f"{git.index.name}.nested")
+    touched = [path for path in filled if not is_as_committed(git, root / path, scratch)]
+    return touched, [path for path in there if path not in filled and os.listdir(root / path)]
 
 
 def ignored_paths(git: Git) -> tuple[str, ...]:

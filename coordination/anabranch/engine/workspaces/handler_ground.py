@@ -81,16 +81,16 @@ class Ground:
             return
         with self._lock:
             ground = self._ground(start)
-            self._stand[ground.files] += 1
+            self._stand.update([ground.files] if ground else [])
         try:
             yield ground
         finally:
             with self._lock:
-                self._stand[ground.files] -= 1
+                self._stand.subtract([ground.files] if ground else [])
 
-    def _ground(self, start: Standing) -> FrozenBase:
+    def _ground(self, start: Standing) -> FrozenBase | None:
         base = frozen_base(self._repo, self._run, self._tree, self._paths)
-        if self._method != "overlay":
+        if self._method != "overlay" or base is None:
             return base
         newest = self._step or base
         if self._differing is None:

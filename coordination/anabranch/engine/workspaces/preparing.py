@@ -8,7 +8,6 @@ Such a folder is removed when nothing in it differs from the start, and moved as
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from functools import lru_cache
@@ -34,6 +33,7 @@ from anabranch.engine.workspaces.including.frozen_files import (
     require_there,
 )
 from anabranch.engine.workspaces.including.keeping_out import add_all_but_included
+from anabranch.engine.workspaces.large_files import AS_POINTERS, are_missing
 from anabranch.engine.workspaces.layers.bases import SHARES_BASE, FrozenBase, frozen_base
 from anabranch.engine.workspaces.layers.laying import clear_half_laid, lay
 from anabranch.engine.workspaces.layers.setup_below import Setup, with_setup_below
@@ -74,8 +74,6 @@ from anabranch.engine.workspaces.values import (
 )
 from anabranch.files import LEFTOVERS, replace_whole
 from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there
-
-_LARGE_FILE_MISSING = re.compile(r"[Ss]mudge (?:filter lfs failed|error)|Error downloading object")
 
 
 def prepare_workspace(
@@ -279,12 +277,9 @@ def _write_files(git: Git, start: Standing, restored: str | None) -> tuple[str, 
     try:
         git.run("read-tree", "-m", "-u", restored or start.tree)
     except GitError as error:
-        if not _LARGE_FILE_MISSING.search(error.stderr):
+        if not are_missing(error):
             raise
-        git.run(
-            *("read-tree", "--reset", "-u", restored or start.tree),
-            env={"GIT_LFS_SKIP_SMUDGE": "1"},
-        )
+        git.run("read-tree", "--reset", "-u", restored or start.tree, env=AS_POINTERS)
         warnings = (f"large files (LFS) are pointers in this workspace: {error.reason}",)
     if restored:
         git.run("read-tree", "-m", start.tree)  # what is not there stays marked as left out
@@ -344,8 +339,6 @@ def _warnings(repo: Repository, run: RunId, tree: str) -> tuple[str, ...]:
     warnings = []
     git = frozen_view(repo, run)
     names = names_in(git, tree)
-    if ".gitmodules" in names:
-        warnings.append("submodules are empty folders in this workspace")
     converted = converted_by_git(git, tree, names)
     if converted:
         warnings.append(

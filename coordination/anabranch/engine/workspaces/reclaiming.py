@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,7 @@ from anabranch.engine.workspaces.stream_history import (
     bring_objects,
     objects_of,
 )
+from anabranch.engine.workspaces.submodules import is_only_fetched, submodules_in
 from anabranch.engine.workspaces.values import (
     Kept,
     Parked,
@@ -70,6 +72,7 @@ from anabranch.engine.workspaces.values import (
 
 Entries = dict[str, tuple[str, str]]
 _GITLINK = "160000"
+_KIND = re.compile(" (?:blob|commit) ")
 _RESCUES = "refs/anabranch/rescue/"
 
 
@@ -93,7 +96,7 @@ def reclaim_workspace(
     if workspace.kind == "shared":
         return Kept("it is your own folder")
     try:
-        reason = _hindrance(workspace) or _of_included(repo, workspace)
+        reason = _hindrance(repo, workspace) or _of_included(repo, workspace)
         if reason is not None:
             return Kept(reason)
         stands = is_there(workspace)
@@ -133,7 +136,7 @@ def reclaim_untouched(repo: Repository, workspace: PreparedWorkspace) -> bool:
 
 def _holds_nothing_else(repo: Repository, workspace: PreparedWorkspace) -> bool:
     """Say whether a workspace has nothing that its capture by git has not."""
-    if objects_of(repo, workspace) is not None or _hindrance(workspace) is not None:
+    if objects_of(repo, workspace) is not None or _hindrance(repo, workspace) is not None:
         return False
     git, included = workspace_view(repo, workspace), included_in(repo, workspace.run)
     unknown = git.run("ls-files", "-m", "-d", "-o", "-z").out.split(b"\0")
@@ -157,7 +160,7 @@ def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ..
     return tuple(rescues)
 
 
-def _hindrance(workspace: PreparedWorkspace) -> str | None:
+def _hindrance(repo: Repository, workspace: PreparedWorkspace) -> str | None:
     """Return why nothing can be proved about this folder, if so."""
     root = workspace.path
     if not is_there(workspace):
@@ -168,7 +171,8 @@ def _hindrance(workspace: PreparedWorkspace) -> str | None:
         return error.reason
     if is_git_replaced(workspace):
         return "its .git was replaced"
-    for inside, folders, names in _walk(root):
+    spared = _only_fetched(repo, workspace)
+    for inside, folders, names in _walk(root, spared):
         is_bare = "HEAD" in names and {"objects", "refs"} <= set(folders)
         if ".git" in folders or ".git" in names or is_bare:
             return f"it holds a repository of its own: {inside.relative_to(root).as_posix()}"
@@ -189,9 +193,30 @@ def _of_included(repo: Repository, workspace: PreparedWorkspace) -> str | None:
     )
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Yield every folder of a workspace but its git directory; an unreadable one is an error."""
+def _only_fetched(repo: Repository, workspace: PreparedWorkspace) -> frozenset[Path]:
+    """Return the folders of submodules in which nothing lies but what came from elsewhere."""
+    found = set[Path]()
+    if workspace.git_dir is None or not (workspace.git_dir / "modules").is_dir():
+        return frozenset()
+    for path in submodules_in(repo, workspace.run, workspace.start_tree):
+        folder = workspace.path / path
+        if os.path.lexists(folder / ".git"):
+            with tempfile.TemporaryDirectory(
+                dir=run_folder(repo, workspace.run), prefix=".reclaiming-"
+            ) as made:
+                if is_only_fetched(repo, workspace, path, Path(made)):
+                    found.add(folder)
+    return frozenset(found)
+
+
+def _walk(root: Path, spared: Collection[Path] = ()) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield every folder of a workspace but its git directory; an unreadable one is an error.
+
+    Those ``spared`` are passed over with all that is in them.
+    """
     for at, folders, names in os.walk(root, onerror=_raise):
+        if spared:
+            folders[:] = [name for name in folders if Path(at, name) not in spared]
         if at == str(root):
             folders[:] = [name for name in folders if name != ".git"]
             names = [name for name in names if name != ".git"]
@@ -289,7 +314,8 @@ class _Proof:
     def _passed_over(self, entries: Entries) -> str | None:
         """Return a file or symbolic link on the disk that git did not take, if there is one."""
         root = self.workspace.path
-        for inside, folders, names in _walk(root):
+        spared = _only_fetched(self.repo, self.workspace)
+        for inside, folders, names in _walk(root, spared):
             for name in (*names, *folders):
                 path = inside / name
                 shown = path.relative_to(root).as_posix()
@@ -429,7 +455,7 @@ class _KeptEntries:
 
     def add(self, git: Git, tree: str) -> None:
         listed = git.run("ls-tree", "-r", "-z", "--full-tree", tree).fields
-        entries = _entries(line.replace(" blob ", " ", 1) for line in listed)
+        entries = _entries(_KIND.sub(" ", line, 1) for line in listed)
         self.trees.append(tree)
         self.paths_of[tree] = entries
         self.blobs |= {blob for _, blob in entries.values()}

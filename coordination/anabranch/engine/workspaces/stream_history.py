@@ -99,7 +99,7 @@ def objects_of(repo: Repository, workspace: PreparedWorkspace) -> Path | None:
         return None
     store = objects_path(repo, workspace.run, workspace.stream, workspace.attempt)
     for _ in range(3):  # a stream that repacks meanwhile moves objects from one file to another
-        if _link_objects(git_dir / "objects", store):
+        if link_objects(git_dir / "objects", store):
             break
     return store if store.is_dir() else None
 
@@ -133,7 +133,7 @@ def forget_objects(store: Path) -> None:
     shutil.rmtree(store, ignore_errors=True)
 
 
-def _link_objects(source: Path, store: Path) -> bool:
+def link_objects(source: Path, store: Path) -> bool:
     """Link what is new; False if something went away in the middle of it."""
     is_complete = True
     for folder in _folders(source):

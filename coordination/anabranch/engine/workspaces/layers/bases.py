@@ -21,11 +21,12 @@ import msgspec
 from anabranch.core.ids import RunId
 from anabranch.core.plans.plan import WorkspaceMethod
 from anabranch.engine.caches import LOCK, mark_used
-from anabranch.engine.git import Git, repository_lock
+from anabranch.engine.git import Git, GitError, repository_lock
 from anabranch.engine.workspaces.cone import name_of_cone, view_of
 from anabranch.engine.workspaces.direct.folder_changes import umask
 from anabranch.engine.workspaces.direct.index_file import read_entries
 from anabranch.engine.workspaces.file_times import users_times
+from anabranch.engine.workspaces.large_files import are_missing
 from anabranch.engine.workspaces.layers.mounting import Layers
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.values import Repository
@@ -50,20 +51,24 @@ class FrozenBase(msgspec.Struct, frozen=True):
     below: tuple[Path, ...] = ()
 
 
-def frozen_base(repo: Repository, run: RunId, tree: str, paths: Sequence[str] = ()) -> FrozenBase:
+def frozen_base(
+    repo: Repository, run: RunId, tree: str, paths: Sequence[str] = ()
+) -> FrozenBase | None:
     """Return the frozen checkout of a tree, or a part of it, made if it is not there.
 
-    Raises GitError, OSError.
+    None: large files cannot be had now, and it would be without them for ever. Raises GitError,
+    OSError.
     """
     names = (tree, way_of_writing(repo, run), name_of_cone(paths))
     folder = bases_folder(repo) / "-".join(filter(None, names))
     if not folder.is_dir() or not mark_used(folder):
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with repository_lock(folder.parent / LOCK):
-            if folder.is_dir():
-                os.utime(folder)
-            else:
-                _freeze(repo, view_of(repo, run, paths), tree, folder)
+        try:
+            _freeze_once(repo, view_of(repo, run, paths), tree, folder)
+        except GitError as error:
+            if are_missing(error):
+                return None
+            raise
     return FrozenBase(tree, folder / "files", folder / "index")
 
 
@@ -85,6 +90,14 @@ def way_of_writing(repo: Repository, run: RunId) -> str:
     said = [read_if_there(git_dir / n, LARGE_FILE_BYTES) for n in ("config", "info/attributes")]
     facts = b"\0".join(part or b"" for part in (*said, b"%o" % umask()))
     return blake2b(facts, digest_size=6).hexdigest()
+
+
+def _freeze_once(repo: Repository, view: Git, tree: str, folder: Path) -> None:
+    with repository_lock(folder.parent / LOCK):
+        if folder.is_dir():
+            os.utime(folder)
+        else:
+            _freeze(repo, view, tree, folder)
 
 
 def _freeze(repo: Repository, view: Git, tree: str, folder: Path) -> None:
