@@ -25,6 +25,7 @@ from anabranch.engine.workspaces.capturing import (
     capture_what_can_be,
 )
 from anabranch.engine.workspaces.direct.capture import capture_directly
+from anabranch.engine.workspaces.filling import Way
 from anabranch.engine.workspaces.handler_chain import Chain
 from anabranch.engine.workspaces.identity import WorkspaceReplaced
 from anabranch.engine.workspaces.layers.bases import FrozenBase
@@ -112,9 +113,7 @@ def make_handler_workspace(
         kind,
         folder,
         start,
-        frozen=ground,
-        method=method,
-        paths=paths,
+        way=Way(method, ground, paths),
     )
 
 

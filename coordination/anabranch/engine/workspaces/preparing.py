@@ -23,6 +23,7 @@ from anabranch.engine.workspaces.cone import confine, view_of
 from anabranch.engine.workspaces.converting import converted_by_git
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED
 from anabranch.engine.workspaces.file_times import give_users_times
+from anabranch.engine.workspaces.filling import BY_GIT, Way, begin_filling
 from anabranch.engine.workspaces.identity import (
     WorkspaceReplaced,
     identity_of,
@@ -34,15 +35,14 @@ from anabranch.engine.workspaces.including.frozen_files import (
 )
 from anabranch.engine.workspaces.including.keeping_out import add_all_but_included
 from anabranch.engine.workspaces.large_files import AS_POINTERS, are_missing
-from anabranch.engine.workspaces.layers.bases import SHARES_BASE, FrozenBase, frozen_base
-from anabranch.engine.workspaces.layers.laying import clear_half_laid, lay
+from anabranch.engine.workspaces.layers.bases import SHARES_BASE, frozen_base
+from anabranch.engine.workspaces.layers.laying import clear_half_laid
 from anabranch.engine.workspaces.layers.setup_below import Setup, with_setup_below
 from anabranch.engine.workspaces.layers.standing import require_standing
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import start_ref
 from anabranch.engine.workspaces.objects import names_in
 from anabranch.engine.workspaces.pool.bounds import NO_MORE, WHATEVER_COMES, Bounds
-from anabranch.engine.workspaces.pool.checkouts import take_checkout
 from anabranch.engine.workspaces.pool.recycling import recycle
 from anabranch.engine.workspaces.records import (
     claimed_by_other,
@@ -53,7 +53,6 @@ from anabranch.engine.workspaces.records import (
     read_record,
     write_record,
 )
-from anabranch.engine.workspaces.reflink import clone_base
 from anabranch.engine.workspaces.refs import keep_new_ref
 from anabranch.engine.workspaces.repository import (
     followed_by,
@@ -63,7 +62,7 @@ from anabranch.engine.workspaces.repository import (
 )
 from anabranch.engine.workspaces.setting_aside import free_name
 from anabranch.engine.workspaces.settings import sparse_settings
-from anabranch.engine.workspaces.snapshots import copy_index, take_over_own
+from anabranch.engine.workspaces.snapshots import take_over_own
 from anabranch.engine.workspaces.stream_repository import make_stream_repository
 from anabranch.engine.workspaces.values import (
     Decisions,
@@ -131,10 +130,8 @@ def prepare_workspace(
     warnings = _warnings(repo, run, start.tree)
     lower = frozen_tree or base.tree
     frozen = frozen_base(repo, run, lower, paths) if method in SHARES_BASE else None
-    return make_workspace(
-        repo, run, stream, attempt, kind, folder, start, restored, warnings, frozen, method, paths,
-        setup,
-    )  # fmt: skip
+    way = Way(method, frozen, paths, setup)
+    return make_workspace(repo, run, stream, attempt, kind, folder, start, restored, warnings, way)
 
 
 def make_workspace(
@@ -147,52 +144,40 @@ def make_workspace(
     start: Standing,
     restored: str | None = None,
     warnings: tuple[str, ...] = (),
-    frozen: FrozenBase | None = None,
-    method: WorkspaceMethod = "worktree",
-    paths: Sequence[str] = (),
-    setup: Setup | None = None,
+    way: Way = BY_GIT,
 ) -> PreparedWorkspace:
     """Make the folder and its repository, with the files of a start that somebody keeps by a ref.
 
     The files of ``restored``, if given, are there instead, as changes that are not committed.
-    With a ``frozen`` checkout it is made of layers above that, or of clones of its files; from a
-    ``pool`` it is a checkout that was made ahead, if there is one. Raises GitError when git or the
-    disk refuses.
+    Raises GitError when git or the disk refuses.
     """
     own, made = (path(repo, run, stream, attempt) for path in (layers_path, made_path))
     folder = _unclaimed(repo, run, stream, attempt, folder)
     _clear_half_made(folder, own, made)
-    _clear_leftovers(repo, run, folder, start, WHATEVER_COMES if method == "pool" else NO_MORE)
+    bounds = WHATEVER_COMES if way.method == "pool" else NO_MORE
+    _clear_leftovers(repo, run, folder, start, bounds)
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
     included = included_in(repo, run)
     if included is not None:
         require_there(included)
     below = () if included is None else (included.folder,)
-    is_laid = frozen is not None and method == "overlay"
-    layers = lay(frozen, folder, own, below) if is_laid and frozen is not None else None
-    is_pooled = method == "pool" and not paths
-    taken = take_checkout(repo, run, start.tree, folder) if is_pooled else None
+    filling = begin_filling(repo, run, way, start.tree, folder, own, below)
     _make_folder(repo, run, kind, folder, git_dir, start)
-    if paths:
-        confine(git_dir, paths)
+    if way.paths:
+        confine(git_dir, way.paths)
     index = git_dir / "index"
-    git = view_of(repo, run, paths).at(work_tree=folder, index=index)
-    if layers is not None and frozen is not None:
-        copy_index(frozen.index, index)
-    elif frozen is not None:
-        clone_base(frozen, folder, git, repo.object_format)
-    elif taken is not None:
-        taken.bring_index(index)
-    there = frozen or taken
-    has_all = there is not None and there.tree == start.tree and not restored
+    git = view_of(repo, run, way.paths).at(work_tree=folder, index=index)
+    filling.bring_index(git, folder)
+    has_all = filling.tree == start.tree and not restored
     pointers = () if has_all else _write_files(git, start, restored)
-    if included is not None and layers is None:
+    layers = filling.layers
+    if layers is None and included is not None:
         copy_into(included, folder)
-        if frozen is None and not restored:
+        if not filling.has_users_times and not restored:
             give_users_times(repo, folder, index)
-    if layers is not None and setup is not None:
-        layers = with_setup_below(layers, folder, setup, made)
-    alike = frozen.index if frozen is not None and layers is not None and has_all else None
+    if layers is not None and way.setup is not None:
+        layers = with_setup_below(layers, folder, way.setup, made)
+    alike = way.frozen.index if way.frozen and layers is not None and has_all else None
     take_over_own(index, index_path(repo, run, stream, attempt), alike)
     is_restored, identity = restored is not None, identity_of(layers.upper if layers else folder)
     workspace = PreparedWorkspace(
