@@ -18,6 +18,7 @@ from anabranch.engine.workspaces import capture_result, partial_ref, result_ref
 from anabranch.engine.workspaces.direct.capture import capture_directly, captured_index
 from anabranch.engine.workspaces.direct.folder_changes import folder_changes
 from anabranch.engine.workspaces.direct.index_file import IndexEntry, index_of, read_entries
+from anabranch.engine.workspaces.direct.known_index import known_index
 from anabranch.engine.workspaces.layers.mounting import hide_all_below
 from anabranch.engine.workspaces.values import Captured, PreparedWorkspace
 from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
@@ -294,3 +295,17 @@ def test_an_index_is_written_as_it_was_read(project: Project) -> None:
     assert read_entries(index_of(entries, "sha1"), "sha1") == entries
     assert read_entries(content[:-30], "sha1") is None
     assert read_entries(b"DIRC" + content[4:8] + b"\0\0\0\xff" + content[12:], "sha1") is None
+
+
+def test_an_index_is_read_once_for_all_workspaces_that_begin_with_it(tmp_path: Path) -> None:
+    """Each of them is one more name of the file; another file is another index."""
+    entry = IndexEntry.of(b"a", 0o100644, b"1" * 20, os.lstat(tmp_path))
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    for place in (first, other):
+        place.write_bytes(index_of([entry], "sha1"))
+    known = known_index(first, "sha1")
+    os.link(first, again)
+    assert known is not None
+    assert known_index(first, "sha1") is known
+    assert known_index(again, "sha1") is known
+    assert known_index(other, "sha1") is not known

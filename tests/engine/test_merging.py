@@ -481,6 +481,16 @@ def test_a_reader_that_is_asked_nothing_starts_no_git(
     assert not started
 
 
+def test_many_objects_are_read_as_one_by_one(project: Project) -> None:
+    """More than are asked for at a time, and some that are not there."""
+    view, drafts = frozen_view(project.repo, RUN), Drafts("sha1")
+    names = [drafts.add("blob", b"%d" % n) for n in range(150)]
+    drafts.store(view)
+    names[70] = "1" * 40
+    with ObjectReader(view) as reader:
+        assert list(reader.read_all(names)) == [reader.read(name) for name in names]
+
+
 @pytest.mark.parametrize("said", ["$name tree 300\\n", "$name tree 300\\nhalf", "$name tr", ""])
 def test_what_a_git_that_was_ended_has_said_of_a_tree_is_no_tree(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str

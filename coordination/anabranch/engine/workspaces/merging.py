@@ -78,6 +78,7 @@ def merge_trees(
         conflicts: list[Conflict] = []
         pairs = [(result.start_tree, result.tree) for _, result in results]
         left_out: set[StreamId] = set()
+        merge.foresee([result for _, result in results])
         for (stream, result), changed in zip(results, many_changes(merge.git, pairs), strict=True):
             if stream in left_out:
                 continue
@@ -163,6 +164,7 @@ class _Merge:
     touched: dict[str, list[StreamId]] = field(default_factory=dict)
     carried: dict[str, Carried | None] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    times: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> _Merge:
         folder = run_folder(self.repo, self.run)
@@ -180,6 +182,12 @@ class _Merge:
         traceback: TracebackType | None,
     ) -> None:
         self.reader.__exit__(kind, error, traceback)
+
+    def foresee(self, results: Sequence[Result]) -> None:
+        """Ask at once when all results were made: one by one, git is waited for as often."""
+        names = [result.commit for result in results if result.commit != result.start_commit]
+        for name, found in zip(names, self.reader.read_all(names), strict=True):
+            self.times[name] = commit_time(found[1] if found else b"")
 
     def take(
         self, stream: StreamId, result: Result, changed: tuple[Change, ...]
@@ -244,6 +252,8 @@ class _Merge:
         return Extent(changes(self.git, tree, self.tree))
 
     def _time(self, commit: str) -> int:
+        if commit in self.times:
+            return self.times[commit]
         content = self.drafts.get(commit)
         if content is None:
             found = self.reader.read(commit)

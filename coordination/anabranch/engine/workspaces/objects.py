@@ -25,6 +25,8 @@ _PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
 _UNPACK_LIMIT = 100
 _IDENTITY = "Anabranch <anabranch@localhost>"
 _STOPPED = "git stopped answering while objects were read"
+_ASKED_AT_ONCE = 60
+"""So many requests fit into the smallest pipe there is, one page: asking never waits."""
 
 
 class ObjectReader:
@@ -68,7 +70,11 @@ class ObjectReader:
 
         Raises GitError when git ends meanwhile: nothing that it has said by then counts.
         """
-        header = self._ask("contents", name)
+        self._send(f"contents {name}\n")
+        return self._content()
+
+    def _content(self) -> tuple[str, bytes] | None:
+        header = self._header()
         if header is None:
             return None
         assert self._process.stdout is not None
@@ -77,19 +83,30 @@ class ObjectReader:
             raise GitError(_STOPPED)
         return header[0], content
 
+    def read_all(self, names: Sequence[str]) -> Iterator[tuple[str, bytes] | None]:
+        """Yield what ``read`` returns of each of these, asked for many at a time."""
+        for first in range(0, len(names), _ASKED_AT_ONCE):
+            some = names[first : first + _ASKED_AT_ONCE]
+            self._send("".join(f"contents {name}\n" for name in some))
+            for _ in some:
+                yield self._content()
+
     def size(self, name: str) -> int | None:
         """Return the size of an object in bytes, or None when there is no such object."""
-        header = self._ask("info", name)
+        self._send(f"info {name}\n")
+        header = self._header()
         return header[1] if header else None
 
-    def _ask(self, verb: str, name: str) -> tuple[str, int] | None:
+    def _send(self, asked: str) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
-            self._process.stdin.write(encode(f"{verb} {name}\n"))
+            self._process.stdin.write(encode(asked))
             self._process.stdin.flush()
         except BrokenPipeError:
             raise GitError(_STOPPED) from None
+
+    def _header(self) -> tuple[str, int] | None:
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             raise GitError(_STOPPED)

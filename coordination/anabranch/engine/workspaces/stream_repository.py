@@ -15,8 +15,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from anabranch.core.ids import RunId
 from anabranch.core.plans.plan import WorkspaceKind
@@ -40,7 +42,7 @@ from anabranch.engine.workspaces.settings import (
     write_settings,
 )
 from anabranch.engine.workspaces.values import Repository
-from anabranch.files import replace_whole
+from anabranch.files import replace_whole, write_fresh
 from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there, read_plain
 
 _NOT_SHARED = (
@@ -51,6 +53,8 @@ _NOT_SHARED = (
     "refs/stash",
     "refs/worktree/",
 )
+_MADE_BY_GIT = ("refs/heads", "refs/tags")
+"""Folders that git makes when it wants them; each costs as much as a small file."""
 _IDENTITY = "Anabranch <anabranch@localhost>"
 _PACKED_HEADER = b"# pack-refs with: sorted "
 _ALTERNATES_QUOTED = ('"', "#")
@@ -67,9 +71,7 @@ def make_stream_repository(
     git_dir.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".made-", dir=git_dir.parent))
     try:
-        copy_files(mould, made)
-        (made / "logs").mkdir()
-        stand_at(made, start)
+        _cast(mould, made, start)
         made.rename(git_dir)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
@@ -78,10 +80,61 @@ def make_stream_repository(
 
 def stand_at(git_dir: Path, start: str) -> None:
     """Have a git directory stand at a commit, as where its stream starts."""
-    replace_whole(git_dir / "HEAD", f"{start}\n".encode(), mode=0o666)
+    for name, content in _standing_at(start).items():
+        replace_whole(git_dir / name, content, mode=0o666)
+
+
+def _standing_at(start: str) -> dict[str, bytes]:
+    """Return the files by which a git directory stands at a commit, by their names in it."""
     who = f"{_IDENTITY} {int(time.time())} +0000"
     line = f"{'0' * len(start)} {start} {who}\tanabranch: where the stream starts\n"
-    replace_whole(git_dir / "logs" / "HEAD", line.encode(), mode=0o666)
+    return {"HEAD": f"{start}\n".encode(), "logs/HEAD": line.encode()}
+
+
+def _cast(mould: Path, made: Path, start: str) -> None:
+    """Fill an empty folder, which nobody knows yet, with what a mould holds, standing at a commit.
+
+    Most of what a workspace costs is this, so a mould is read once.
+    """
+    own = _standing_at(start)
+    for piece in _pieces(mould):
+        path = os.path.join(made, piece.name)
+        if piece.content is None:
+            os.mkdir(path)
+        elif piece.is_link:
+            os.symlink(piece.content, path)
+        elif piece.name not in own:
+            write_fresh(path, piece.content)
+    os.mkdir(os.path.join(made, "logs"))
+    for name, content in own.items():
+        write_fresh(os.path.join(made, name), content, mode=0o666)
+
+
+class _Piece(NamedTuple):
+    """Something in a mould, by its path in it; a folder has no content, a link where it leads."""
+
+    name: str
+    content: bytes | None = None
+    is_link: bool = False
+
+
+@lru_cache(maxsize=4)
+def _pieces(mould: Path) -> tuple[_Piece, ...]:
+    """Return what a mould holds, each folder before what is in it; it never changes."""
+    return tuple(_pieces_below(mould, ""))
+
+
+def _pieces_below(mould: Path, prefix: str) -> Iterator[_Piece]:
+    with os.scandir(mould / prefix) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_symlink():
+                yield _Piece(name, os.fsencode(os.readlink(entry.path)), is_link=True)
+            elif entry.is_dir():
+                yield _Piece(name)
+                yield from _pieces_below(mould, f"{name}/")
+            else:
+                yield _Piece(name, read_plain(entry.path, LARGE_FILE_BYTES))
 
 
 def is_as_made(repo: Repository, run: RunId, git_dir: Path, start: str) -> bool:
@@ -147,12 +200,14 @@ def _make_mould(repo: Repository, run: RunId, view: Git, mould: Path, *, is_trus
     made = Path(tempfile.mkdtemp(prefix=f".{mould.name}-", dir=mould.parent))
     try:
         copy_files(blank_git_dir(repo, run), made)
+        for folder in _MADE_BY_GIT:
+            (made / folder).rmdir()
         assert view.git_dir is not None
         (made / "info").mkdir(exist_ok=True)
         sources = dict.fromkeys(("info/attributes", "info/exclude"), view.git_dir)
         for name, git_dir in {**sources, "shallow": repo.git_dir}.items():
             content = read_if_there(git_dir / name, LARGE_FILE_BYTES)
-            if content is not None:
+            if content:
                 (made / name).write_bytes(content)
         (made / "objects" / "info" / "alternates").write_bytes(
             _alternate(repo.git_dir / "objects") + b"\n"

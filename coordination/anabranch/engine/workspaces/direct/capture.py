@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from anabranch.core.deciding.locks.violations import removes_nearly_all
@@ -78,9 +78,9 @@ def capture_directly(
     try:
         known = _known_index(repo, workspace)
         changes = changes_in(repo, workspace, known.entries, known.written_ns)
-        ignored = _ignored(repo, workspace, changes)
+        ignored = _ignored(repo, workspace, known, changes)
         changes = changes.without(lambda path: any(_is_in(decode(path), one) for one in ignored))
-        _require_nothing_to_say(changes)
+        _require_nothing_to_say(known, changes)
         require_standing(workspace)
         own = but_included(ignored, repo, workspace.run)
         return _kept(repo, workspace, known, changes, own, message, ref)
@@ -152,10 +152,10 @@ def _of_the_user(name: str) -> str:
 
 
 def _ignored(
-    repo: Repository, workspace: PreparedWorkspace, changes: FolderChanges
+    repo: Repository, workspace: PreparedWorkspace, known: KnownIndex, changes: FolderChanges
 ) -> tuple[str, ...]:
     """Return what git ignores in a folder, as it lists that, if any new file is of it."""
-    if not changes.added or not _has_ignore_rules(repo, workspace.run, changes.before):
+    if not changes.added or not _has_ignore_rules(repo, workspace.run, known):
         return ()
     index = index_path(repo, workspace.run, workspace.stream, workspace.attempt)
     git = frozen_view(repo, workspace.run).at(work_tree=workspace.path, index=index)
@@ -168,9 +168,9 @@ def _is_in(path: str, listed: str) -> bool:
     return path.startswith(listed) if listed.endswith("/") else path == listed
 
 
-def _has_ignore_rules(repo: Repository, run: RunId, before: Mapping[bytes, IndexEntry]) -> bool:
+def _has_ignore_rules(repo: Repository, run: RunId, known: KnownIndex) -> bool:
     """Say whether git may ignore something; in case of doubt it is asked."""
-    if any(path.rpartition(b"/")[2] == b".gitignore" for path in before):
+    if known.has_ignore_rules:
         return True
     if any(key == "core.excludesfile" for _, key, _ in followed_by(repo, run).settings):
         return True
@@ -183,30 +183,30 @@ def _has_ignore_rules(repo: Repository, run: RunId, before: Mapping[bytes, Index
     return any(line.strip() and not line.startswith(b"#") for line in rules.splitlines())
 
 
-def _require_nothing_to_say(changes: FolderChanges) -> None:
+def _require_nothing_to_say(known: KnownIndex, changes: FolderChanges) -> None:
     """Raise NotDirect if a capture has something to tell about the changes: git finds the words."""
     if any(has_markers(file.content) for file in changes.now.values()):
         raise NotDirect("conflict markers are left")
     gone, total = len(changes.gone), len(changes.before)
     if removes_nearly_all(gone, total, total - gone + len(changes.added)):
         raise NotDirect("nearly all is gone")
-    if _has_case_twins(changes):
+    if _has_case_twins(known, changes):
         raise NotDirect("names differ only in case")
 
 
-def _has_case_twins(changes: FolderChanges) -> bool:
+def _has_case_twins(known: KnownIndex, changes: FolderChanges) -> bool:
     """Say whether a new path, or a folder of it, equals another but for the case of letters."""
     added = {prefix for path in changes.added for prefix in prefixes(decode(path))}
     if not added:
         return False
-    spelled = decode(b"\n" + b"\n".join((*changes.before, *changes.now)) + b"\n")
-    folded = spelled.casefold()
+    now = decode(b"\n" + b"\n".join(changes.now) + b"\n")
+    spelled, folded = (known.spelled, now), (known.folded, now.casefold())
     return any(_count(folded, prefix.casefold()) > _count(spelled, prefix) for prefix in added)
 
 
-def _count(paths: str, prefix: str) -> int:
-    """Return how many of some paths are this one, or lie below it."""
-    return paths.count(f"\n{prefix}\n") + paths.count(f"\n{prefix}/")
+def _count(lists: Iterable[str], prefix: str) -> int:
+    """Return how many paths in some lists are this one, or lie below it."""
+    return sum(one.count(f"\n{prefix}\n") + one.count(f"\n{prefix}/") for one in lists)
 
 
 def _kept(

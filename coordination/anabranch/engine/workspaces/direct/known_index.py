@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from anabranch.engine.git import decode
 from anabranch.engine.workspaces.direct.index_file import IndexEntry, read_entries
 from anabranch.engine.workspaces.direct.trees import Folders, folders_of
 from anabranch.plain_files import LARGE_FILE_BYTES, read_plain
@@ -33,7 +34,25 @@ class KnownIndex:
     @cached_property
     def has_attributes(self) -> bool:
         """Whether files have attributes by which git may treat others in its own way."""
-        return any(path.rpartition(b"/")[2] == b".gitattributes" for path in self.entries)
+        return self._has_file(b".gitattributes")
+
+    @cached_property
+    def has_ignore_rules(self) -> bool:
+        """Whether files say what git is to ignore."""
+        return self._has_file(b".gitignore")
+
+    @cached_property
+    def spelled(self) -> str:
+        """All paths, each in a line of its own."""
+        return decode(b"\n" + b"\n".join(self.entries) + b"\n")
+
+    @cached_property
+    def folded(self) -> str:
+        """All paths without the case of their letters."""
+        return self.spelled.casefold()
+
+    def _has_file(self, name: bytes) -> bool:
+        return any(path.rpartition(b"/")[2] == name for path in self.entries)
 
 
 def known_index(place: Path, object_format: str) -> KnownIndex | None:
@@ -42,8 +61,9 @@ def known_index(place: Path, object_format: str) -> KnownIndex | None:
     Raises OSError.
     """
     found = place.stat()
-    # git never writes into an index: it puts another file in its place
-    file = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+    # Neither git nor we write into an index: another file is put in its place. When its inode was
+    # changed says nothing: each workspace that begins with it is one more name of it.
+    file = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
     read = _read if found.st_size <= _LARGEST_KEPT_BYTES else _read.__wrapped__
     return read(_File(place, file), object_format)
 
