@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from anabranch.engine.workspaces.layers.mounting import hide_all_below
-from tests.e2e.program import Program
+from tests.e2e.program import Program, until
 from tests.engine.repositories import git, write
 
 TOKEN = "s3cr3t-abcdefgh-0815"
@@ -149,3 +150,30 @@ def test_what_a_stream_reads_as_its_variables_is_told_nowhere(needy: Program) ->
     for secret in (TOKEN, second):
         assert secret in logs
         assert secret not in ran.out + ran.err + told_of(needy)
+
+
+def test_copies_that_a_run_that_goes_on_was_begun_with_stay(needy: Program) -> None:
+    """No workspace stands on them, and they are older than anything that is spared for its age."""
+    gate = needy.scratch / "gate"
+    waits = f"until test -e {gate}; do sleep 0.05; done"
+    isolation = {"method": "worktree", "include": [".env"]}
+    needy.plan(
+        {"one": waits, "two": {"command": "cat .env", "depends_on": ["one"]}}, isolation=isolation
+    )
+    host = needy.begin("run", "--headless")
+    until(
+        lambda: needy.run_folders() and needy.streams()["one"]["state"] == "running", "one begins"
+    )
+    assert outcomes(needy) == {("kept", "a run that goes on needs it")}
+    gate.touch()
+    assert host.wait().code == 0
+    assert TOKEN in needy.log("two")
+    assert ("kept", "a run that goes on needs it") not in outcomes(needy)
+
+
+def outcomes(program: Program) -> set[tuple[str, str]]:
+    """Make all copies of ignored files old, have caches cleaned, and return what became of them."""
+    for entry in program.state_home.glob("anabranch/projects/*/store/included/*"):
+        os.utime(entry, (1e9, 1e9))
+    aged = program.expect(0, "gc", "--json", "--caches").json()["caches"]
+    return {(one["outcome"], one["reason"]) for one in aged if "/included/" in one["path"]}

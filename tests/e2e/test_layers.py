@@ -120,6 +120,23 @@ def test_handlers_have_layers_too_and_a_reboot_loses_nothing_of_theirs(layered: 
     assert not [path for path in layered.folder().path.rglob("upper") if path.exists()]
 
 
+def test_a_workspace_in_which_somebody_stands_stays(layered: Program) -> None:
+    """It is theirs until they leave; then it goes like any other."""
+    layered.plan({"one": "echo 1 > 1.txt"}, **LAYERS)
+    layered.expect(0, "run", "--headless")
+    where = Path(layered.streams()["one"]["workspace"])
+    visitor = subprocess.Popen(["sleep", "600"], cwd=where)
+    try:
+        (row,) = json.loads(layered.expect(5, "gc", "--json").out)["runs"][0]["workspaces"]
+        assert (row["outcome"], os.path.ismount(where)) == ("kept", True)
+        assert (where / "1.txt").read_text() == "1\n"
+    finally:
+        visitor.kill()
+        visitor.wait()
+    layered.expect(0, "gc")
+    assert not where.exists()
+
+
 def test_a_plan_that_insists_on_them_is_refused_where_they_cannot_be_had(
     program: Program, tmp_path: Path
 ) -> None:
