@@ -108,6 +108,17 @@ def test_a_workspace_has_what_is_listed_and_ignored_as_it_is(project: Project) -
     assert git(workspace.path, "status", "--porcelain") == ""
 
 
+def test_files_of_the_checkout_have_the_times_of_the_users_own(project: Project) -> None:
+    """What was built from them is taken along, and would be made anew otherwise."""
+    names = sorted(TRACKED)
+    for name in names:
+        os.utime(project.user / name, (1e9, 1e9))
+    git(project.user, "update-index", "--refresh")
+    workspace = project.workspace("one")
+    assert {(workspace.path / name).stat().st_mtime for name in names} == {1e9}
+    assert git(workspace.path, "status", "--porcelain") == ""
+
+
 def test_what_a_stream_makes_of_them_stays_in_its_workspace(project: Project) -> None:
     one, two = project.workspace("one"), project.workspace("two")
     (one.path / ".env").write_text("mine\n")
