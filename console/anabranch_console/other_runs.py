@@ -42,7 +42,9 @@ def _choice(found: FoundRun, index: int, tells_project: bool) -> Choice:
     if found.state is None:
         return Choice(found.folder.run, key, found.folder.run, why_not="it cannot be read")
     summary = run_summary(found.state, found.is_hosted)
-    counts = ", ".join(f"{count} {state}" for state, count in sorted(summary["streams"].items()))
+    counts = ", ".join(
+        f"{count} {state.replace('_', ' ')}" for state, count in sorted(summary["streams"].items())
+    )
     state = "open" if found.state.plan.is_open and not found.state.has_ended else summary["state"]
     where = f" · {cut_left(safe(found.state.project), 30)}" if tells_project else ""
     detail = f"{safe(found.state.plan.name)} · {state.replace('_', ' ')} · {counts}{where}"

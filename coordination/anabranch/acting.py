@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from anabranch.client.sync import Client
 from anabranch.client.verbs import Refused, Reply, Unreachable
 from anabranch.core.ids import StreamId
-from anabranch.core.wording import listing
+from anabranch.core.wording import listing, spelled
 from anabranch.paths import RunFolder
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _hosted_folder(host: Hosted, stream_id: str) -> str:
     if stream is None:
         raise _unknown(host, stream_id)
     if stream.workspace is None:
-        hint = f"it is {stream.public_state}; it gets one when it starts"
+        hint = f"it is {spelled(stream.public_state)}; it gets one when it starts"
         raise refusal(f"{stream_id} has no workspace yet", hint)
     return stream.workspace.path
 

@@ -45,8 +45,8 @@ from anabranch_console.presenters.header import header_line
 from anabranch_console.presenters.leaving import about_leaving, leaving_message
 from anabranch_console.presenters.point_lines import PointLook, point_detail
 from anabranch_console.presenters.story_lines import story_lines
-from anabranch_console.presenters.stream_columns import stream_columns
-from anabranch_console.presenters.stream_row import URGENCY, elapsed, stream_row
+from anabranch_console.presenters.stream_columns import state_of, stream_columns
+from anabranch_console.presenters.stream_row import URGENCY, StreamRow, elapsed, stream_row
 from anabranch_console.presenters.wording import wall_clock
 from anabranch_console.run_model import RunModel
 from anabranch_console.stream_list import StreamList
@@ -71,6 +71,11 @@ def model(tmp_path: Path) -> RunModel:
     model = RunModel(demo_source(tmp_path))
     model.pull()
     return model
+
+
+def test_a_state_of_two_words_is_shown_as_two_words() -> None:
+    shown = state_of(StreamRow(StreamId("api"), 0, "setting_up", 1, ""), UNICODE)
+    assert (shown.text, shown.style) == ("◒ setting up", "state.setting_up")
 
 
 def text(lines: list[Line]) -> str:

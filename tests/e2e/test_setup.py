@@ -99,6 +99,9 @@ def test_a_setup_outlives_the_console_and_runs_once(program: Program, tmp_path: 
     again = program.begin("resume", "--headless")
     until(lambda: any(e["type"] == "run_resumed" for e in program.events()), "it goes on")
     assert program.streams()["s"]["state"] == "setting_up"
+    for command in ("status", "streams", "runs", "report"):
+        assert "setting_up" not in program.run(command).out, "people read it as words"
+    assert "setting up" in program.run("status").out
     go.touch()
     assert again.wait().code == 0
     assert len(times.read_text().split()) == 1

@@ -65,6 +65,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], state_column
     for number, row in enumerate(table):
         cells = [fit(cell, width) for cell, width in zip(row, widths, strict=True)]
         if number and state_column >= 0:
-            cells[state_column] = paint(cells[state_column], row[state_column].split(" ")[-1])
+            state = row[state_column].split(" ", 1)[-1].replace(" ", "_")
+            cells[state_column] = paint(cells[state_column], state)
         line = "  ".join(cells).rstrip()
         click.echo(click.style(line, bold=True) if not number and wants_colour() else line)

@@ -12,7 +12,7 @@ from anabranch.core.inputs import RecoverHandler, RecoverStream
 from anabranch.core.model.state import Stream
 from anabranch.core.views.guardian import REMEDIES, forecast, in_words
 from anabranch.core.views.handlers import why_not as why_no_handler
-from anabranch.core.wording import listing
+from anabranch.core.wording import listing, spelled
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
 from anabranch_console.cli.output import json_option, print_json, say, shown
@@ -73,7 +73,7 @@ def command(
         facts = {"stream": stream, "remedy": remedy, "state": after.public_state}
         print_json({"schema": 1, "run": home.run, **facts, "reason": after.reason})
     else:
-        how = f"{after.public_state}; run {home.run} is {shown(state.phase)}"
+        how = f"{spelled(after.public_state)}; run {home.run} is {shown(state.phase)}"
         say(f"{remedy} recovery of {stream}: {how}")
 
 
@@ -89,7 +89,7 @@ def _recover_handler(home: RunFolder, stream: StreamId, place: int, *, as_json: 
     say(f"handler {place} of {stream} is tried again: {shown(found.text)}")
     now = after.streams[stream]
     if now.has_ended:
-        say(f"{stream} has {now.public_state}: {shown(now.reason)}")
+        say(f"{stream} has {spelled(now.public_state)}: {shown(now.reason)}")
 
 
 def _handler_to_try(home: RunFolder, stream: Stream, place: int) -> Handler:

@@ -67,7 +67,7 @@ def _stream_lines(report: Report) -> Iterator[str]:
     width = max((len(s["stream"]) for s in report["streams"]), default=0)
     for stream in report["streams"]:
         state = stream["state"]
-        sign = paint(f"{glyph(state)} {state:<11}", state)
+        sign = paint(f"{glyph(state)} {state.replace('_', ' '):<11}", state)
         seconds = duration(report["seconds"].get(stream["stream"]))
         changed = _files(stream["files_changed"])
         again = f" (attempt {stream['attempt']})" if stream["attempt"] > 1 else ""
@@ -250,8 +250,9 @@ def report_markdown(report: Report) -> Iterator[str]:
     yield "| --- | --- | ---: | ---: | ---: | --- |"
     for stream in report["streams"]:
         seconds = report["seconds"].get(stream["stream"])
+        state = stream["state"].replace("_", " ")
         yield (
-            f"| {_cell(stream['stream'])} | {stream['state']} | {stream['attempt']} "
+            f"| {_cell(stream['stream'])} | {state} | {stream['attempt']} "
             f"| {'' if seconds is None else format(seconds, '.2f')} "
             f"| {stream['files_changed'] or ''} | {_cell(stream['reason'])} |"
         )

@@ -167,7 +167,7 @@ def _show(state: State, name: StreamId, as_json: bool) -> None:
         return
     if row["review"] is None:
         say(f"{shown(name)} needs no review")
-    click.echo(f"{shown(name)} is {row['state']}: {shown(row['reason'])}")
+    click.echo(f"{shown(name)} is {row['state'].replace('_', ' ')}: {shown(row['reason'])}")
     _print_review(row["review"] or {})
     if seen is not None:
         print_stat(seen)

@@ -122,7 +122,9 @@ def _summary(found: FoundRun) -> dict[str, Any]:
 
 
 def _counts(row: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in sorted(row["streams"].items()))
+    return ", ".join(
+        f"{count} {state.replace('_', ' ')}" for state, count in sorted(row["streams"].items())
+    )
 
 
 @command.command("rm")

@@ -10,6 +10,7 @@ import click
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import StopRun, StopStream
 from anabranch.core.model.state import RunPhase, State
+from anabranch.core.wording import spelled
 from anabranch.engine.runs import find_run, run_folders
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.paths import RunFolder
@@ -95,7 +96,7 @@ def _stop_streams(home: RunFolder, streams: Sequence[StreamId]) -> None:
         if not _has_ended(after, stream):
             hint = f"see: anabranch status {home.run}"
             raise AnabranchError(f"{stream} is still stopping", hint)
-        say(f"{stream} is {after.streams[stream].public_state}; what it did is kept")
+        say(f"{stream} is {spelled(after.streams[stream].public_state)}; what it did is kept")
 
 
 def _has_ended(state: State, stream: StreamId) -> bool:

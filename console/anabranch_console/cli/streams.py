@@ -63,7 +63,7 @@ def print_streams(state: State, rows: list[dict[str, Any]], now: float) -> None:
         ["STATE", "STREAM", "TRY", "TIME", "FILES", "WHY"],
         [
             [
-                f"{glyph(row['state'])} {row['state']}",
+                f"{glyph(row['state'])} {row['state'].replace('_', ' ')}",
                 row["stream"],
                 str(row["attempt"] or ""),
                 duration(_seconds(state, row["stream"], now)),

@@ -12,7 +12,7 @@ from textual.containers import Container, Vertical
 from textual.events import Click
 
 from anabranch.core.model.state import Stream
-from anabranch.core.wording import listing
+from anabranch.core.wording import listing, spelled
 from anabranch.engine.attaching import attempt_to_attach
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
@@ -101,7 +101,8 @@ class StreamDetails(Contained, Vertical):
         tally = model.tally_of(stream.id)
         self.facts.show(fact_lines(model.state, stream, vitals, model.now, width, tally))
         row, name = model.rows.get(stream.id), stream.public_state
-        stands = state_of(row, glyphs) if row else Span(name, f"state.{name}")
+        words = Span(spelled(name), f"state.{name}")
+        stands = state_of(row, glyphs) if row else words
         attempt = f"  attempt {stream.attempt}" if stream.attempt > 1 else ""
         title = (
             Span(stream.id, "strong"),

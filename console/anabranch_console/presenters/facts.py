@@ -236,7 +236,7 @@ def _time(stream: Stream, now: float) -> str:
     total = elapsed(stream, now)
     text = ", ".join(parts)
     if total is None:
-        return text or f"{stream.public_state} for {wording.age(current)}"
+        return text or f"{wording.spelled(stream.public_state)} for {wording.age(current)}"
     return f"{clock(total)}  {text}".rstrip()
 
 

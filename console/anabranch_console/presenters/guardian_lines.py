@@ -84,7 +84,8 @@ def in_care(state: State) -> int:
 
 def guardian_text(look: GuardianLook, stream: Stream) -> str:
     """Return what a filter of the guardian's rows looks at."""
-    return f"{stream.id} {stream.public_state} {standing(look.state, stream)} {_rung(stream)}"
+    state = wording.spelled(stream.public_state)
+    return f"{stream.id} {state} {standing(look.state, stream)} {_rung(stream)}"
 
 
 def _rung(stream: Stream) -> str:

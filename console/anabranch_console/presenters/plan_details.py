@@ -40,7 +40,7 @@ def _of_several(look: PlanLook, names: tuple[StreamId, ...], cells: int) -> list
     total = look.total(names)
     lines: list[Line] = []
     for state, count in total.states:
-        text = f"{look.glyphs.state(state)} {count} {state}"
+        text = f"{look.glyphs.state(state)} {count} {state.replace('_', ' ')}"
         lines.append((Span(text, f"state.{state}"),))
     guess = ", some of it guessed" if total.is_guessed else ""
     takes = f"{wording.length(total.takes, 1)} one after the other{guess}"
@@ -171,7 +171,9 @@ def _graph(look: PlanLook, name: StreamId, cells: int) -> list[Line]:
     for dependency in look.state.stream_plan(name).depends_on:
         condition = "" if dependency.condition == "succeeded" else f" ({dependency.condition})"
         states = [look.stream(other).public_state for other in dependency.streams[:1]]
-        standing = "".join(f"  {look.glyphs.state(state)} {state}" for state in states)
+        standing = "".join(
+            f"  {look.glyphs.state(state)} {state.replace('_', ' ')}" for state in states
+        )
         words = f"{safe(dependency.words)}{condition}{standing}"
         lines += _fact("" if lines else "needs", words, cells)
     feeds = look.state.topology.dependents[name]

@@ -64,7 +64,7 @@ def row_text(look: PlanLook, row: PlanRow) -> str:
     if row.stream is None:
         return row.group
     mark = " critical" if look.is_critical(row.stream) else ""
-    return f"{row.stream} {look.stream(row.stream).public_state}{mark}"
+    return f"{row.stream} {wording.spelled(look.stream(row.stream).public_state)}{mark}"
 
 
 # --- the tree ------------------------------------------------------------------------------------
@@ -171,7 +171,8 @@ def _counts(look: PlanLook, total: Total) -> Line:
     """Return how many are in each state, those that want attention first."""
     spans = []
     for state, count in sorted(total.states, key=lambda each: _urgency(each[0])):
-        spans.append(Span(f"{look.glyphs.state(state)} {count} {state}  ", f"state.{state}"))
+        words = f"{count} {state.replace('_', ' ')}"
+        spans.append(Span(f"{look.glyphs.state(state)} {words}  ", f"state.{state}"))
     return tuple(spans)
 
 

@@ -26,7 +26,8 @@ def state_of(row: StreamRow, glyphs: Glyphs) -> Span:
     """Return how a stream stands, in a sign and a word: that it needs a person goes before."""
     if row.attention in LOUD:
         return Span(f"{glyphs.state('needs_operator')} {row.attention}", "state.needs_operator")
-    return Span(f"{glyphs.state(row.state)} {row.state}", f"state.{row.state}")
+    words = row.state.replace("_", " ")
+    return Span(f"{glyphs.state(row.state)} {words}", f"state.{row.state}")
 
 
 def stream_columns(

@@ -12,6 +12,11 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else several}"
 
 
+def spelled(name: str) -> str:
+    """Return a name of ours as people read it: ``setting up``."""
+    return name.replace("_", " ")
+
+
 def size(count_bytes: int) -> str:
     """Return how much data it is, for people: ``17 bytes``, ``1.2 kB``, ``814 MB``."""
     if count_bytes < 1000:

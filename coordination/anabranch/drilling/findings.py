@@ -12,6 +12,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State
 from anabranch.core.strategies.rungs import SOFT
+from anabranch.core.wording import spelled
 from anabranch.drilling.faults import STRIKES_PROCESSES, Fault, FaultKind, Injection
 
 Outcome = Literal["recovered", "left_alone", "harmed", "not_recovered", "not_injected"]
@@ -77,7 +78,9 @@ def _why_not(fault: Fault, state: State) -> str:
     for name in fault.streams:
         stream = state.streams[name]
         if stream.phase is not Phase.SUCCEEDED or fault.kind in STRIKES_PROCESSES:
-            return f"{name} came to no moment for it: {stream.public_state}, {stream.reason}"
+            return (
+                f"{name} came to no moment for it: {spelled(stream.public_state)}, {stream.reason}"
+            )
     return "the run was over before"
 
 

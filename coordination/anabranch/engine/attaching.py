@@ -18,6 +18,7 @@ import msgspec
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
+from anabranch.core.wording import spelled
 from anabranch.engine.performers.process_records import read_attempt
 from anabranch.errors import UsageError, WorldError
 from anabranch.paths import RunFolder
@@ -113,7 +114,7 @@ def attempt_to_attach(
     if found.phase not in LIVE:
         words = f"{stream} {'has ended' if found.has_ended else 'is not running'}"
         hint = f"anabranch logs {stream} prints what it wrote"
-        raise UsageError(f"{words}: {found.public_state}", hint if found.attempt else "")
+        raise UsageError(f"{words}: {spelled(found.public_state)}", hint if found.attempt else "")
     own = (environment.get("ANABRANCH_RUN"), environment.get("ANABRANCH_STREAM"))
     if own == (state.run, stream):
         raise UsageError("a stream cannot be attached to itself", "attach from another terminal")

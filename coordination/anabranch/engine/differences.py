@@ -19,6 +19,7 @@ import msgspec
 
 from anabranch.core.ids import FINAL_POINT, Attempt, StreamId
 from anabranch.core.model.state import Base, Point, State, Stream
+from anabranch.core.wording import spelled
 from anabranch.engine import workspaces as ws
 from anabranch.engine.opening import open_project
 from anabranch.engine.workspaces.converting import untouched
@@ -215,7 +216,7 @@ def _nothing(stream: Stream, attempt: Attempt) -> UsageError:
     if not attempt or attempt > stream.attempt:
         return UsageError(
             f"{stream.id} has made {stream.attempt or 'no'} attempt{'s' * (stream.attempt > 1)}",
-            f"it is {stream.public_state}: {stream.reason}",
+            f"it is {spelled(stream.public_state)}: {stream.reason}",
         )
     return UsageError(
         f"attempt {attempt} of {stream.id} has left nothing that is kept",

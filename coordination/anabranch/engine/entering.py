@@ -15,6 +15,7 @@ import msgspec
 
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
+from anabranch.core.wording import spelled
 from anabranch.engine.attaching import outside_or_unknown
 from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.performers.launching import stream_environment
@@ -54,7 +55,7 @@ def entry_into(
         raise outside_or_unknown(state, stream, "its workspace is where it was started")
     workspace = found.workspace
     if workspace is None:
-        raise UsageError(f"{stream} has no workspace yet: it is {found.public_state}")
+        raise UsageError(f"{stream} has no workspace yet: it is {spelled(found.public_state)}")
     if not os.path.isdir(workspace.path):
         hint = f"anabranch diff {stream} shows what it changed"
         raise UsageError(f"the workspace of {stream} has been given back", hint)

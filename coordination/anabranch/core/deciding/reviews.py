@@ -28,6 +28,7 @@ from anabranch.core.model.outcome import NotYet, Refusal
 from anabranch.core.model.reviews import review_as_line, review_as_text
 from anabranch.core.model.state import Result, RunPhase, State, Stream
 from anabranch.core.model.terminal import LONGEST_LINE_BYTES
+from anabranch.core.wording import spelled
 
 MOST_NOTES = 200
 LONGEST_NOTE = 10_000
@@ -108,7 +109,7 @@ def _looked_at(state: State, name: StreamId, commit: str) -> tuple[Stream, Resul
     if stream.phase is not Phase.SUCCEEDED or stream.result is None:
         is_over = stream.has_ended
         hint = "only work that succeeded is reviewed" if is_over else "it is not finished yet"
-        return Refusal(f"{name} is {stream.public_state}", hint)
+        return Refusal(f"{name} is {spelled(stream.public_state)}", hint)
     if commit != stream.result.commit:
         return Refusal(
             f"{name} has another result now: {stream.result.commit[:12]}, of attempt "

@@ -160,7 +160,7 @@ def why_not_retried(state: State, name: StreamId) -> Refusal | None:
     if stream.phase in (Phase.SUCCEEDED, Phase.PASSED_OVER):
         return Refusal(f"{stream.id} has succeeded", "only a stream that did not can be retried")
     if not stream.has_ended and stream.phase is not Phase.BLOCKED:
-        return Refusal(f"{stream.id} is {stream.phase}", "stop it first, then retry it")
+        return Refusal(f"{stream.id} is {stream.phase.words}", "stop it first, then retry it")
     if state.phase is RunPhase.STOPPING:
         return Refusal("the run is stopping", "retry it when the run has stopped")
     if any(p.is_busy or p.resolving for p in state.points.values()):

@@ -74,7 +74,7 @@ def _why_not(state: State, stream: Stream, text: str) -> Refusal | None:
         hint = "`tty = true` in the plan gives it one; anabranch answer answers what it asks"
         return Refusal(f"{name} has no terminal", hint)
     if stream.phase is not Phase.RUNNING:
-        return Refusal(f"{name} does not run: it is {stream.phase}", "look at it first")
+        return Refusal(f"{name} does not run: it is {stream.phase.words}", "look at it first")
     if stream.held:
         return Refusal(f"{name} is held: {stream.held}", "it goes on once there is room")
     asked = open_questions(state.questions, name)

@@ -36,6 +36,11 @@ class Phase(StrEnum):
     QUARANTINED = "quarantined"
     PASSED_OVER = "passed_over"
 
+    @property
+    def words(self) -> str:
+        """The phase as people read it."""
+        return self.value.replace("_", " ")
+
 
 ACTIVE = frozenset(
     {

@@ -77,7 +77,7 @@ def why_not(state: State, name: StreamId, remedy: str) -> Refusal | None:
     if stream.phase is Phase.CAPTURING:
         return Refusal(f"{name} has ended; its work is being kept", "wait a moment")
     if remedy == SOFT and stream.phase is not Phase.RUNNING:
-        return Refusal(f"{name} is {stream.phase}, so it can be asked nothing", "try hard")
+        return Refusal(f"{name} is {stream.phase.words}, so it can be asked nothing", "try hard")
     if stream.is_active and stream.stop:
         reason = stream.stop.reason if stream.stop else stream.reason
         return Refusal(f"{name} is being ended already: {reason}", "wait a moment")

@@ -73,7 +73,7 @@ def why_not(state: State, name: StreamId) -> Refusal | None:
     if stream.phase is Phase.CAPTURING and not stream.stop and is_partial(state, stream):
         return None  # an attempt that has failed is followed by one of those that came too late
     if stream.phase is not Phase.RUNNING:
-        return Refusal(f"{name} is {stream.phase}: no handler of it runs", "wait a moment")
+        return Refusal(f"{name} is {stream.phase.words}: no handler of it runs", "wait a moment")
     return None
 
 

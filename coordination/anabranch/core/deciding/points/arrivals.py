@@ -181,7 +181,7 @@ def give_back(draft: Draft, stream: Stream) -> None:
     if stream.phase in (Phase.PREPARING, Phase.CAPTURING, Phase.SUCCEEDED):
         return
     for point in points_with(draft.state, stream.id):
-        reason = f"attempt {stream.attempt} is {stream.phase}"
+        reason = f"attempt {stream.attempt} is {stream.phase.words}"
         draft.emit(ev.ConvergenceWithdrawn(point, stream=stream.id, reason=reason))
 
 
