@@ -137,6 +137,31 @@ def test_a_workspace_in_which_somebody_stands_stays(layered: Program) -> None:
     assert not where.exists()
 
 
+def test_a_console_in_another_container_is_refused_with_the_reason(layered: Program) -> None:
+    """Two views of the disk, and one upper layer: whoever does not see it leaves it alone."""
+    layered.through = ("unshare", "-m")
+    wait = f"echo $$; until test -e {layered.scratch}/go; do sleep 0.02; done"
+    layered.plan({"waits": f"echo w > w.txt; {wait}; ls > seen.txt"}, **LAYERS)
+    host = layered.begin("run", "--headless")
+    until(lambda: layered.run_folders() and layered.log("waits"), "it runs")
+    host.kill()
+    layered.through = ()
+    refused = layered.expect(3, "resume", "--headless")
+    assert "shown in another container or mount namespace" in refused.err
+    assert layered.status()["state"] == "interrupted"
+    inside = layered.log("waits").split()[0]
+    layered.through = ("nsenter", "-m", "-t", inside, f"--wd={layered.project}")
+    resumed = layered.begin("resume", "--headless")
+    layered.through = ()
+    until(lambda: layered.status()["state"] == "running", "it is hosted again")
+    (layered.scratch / "go").touch()
+    assert resumed.wait().code == 0
+    commit = layered.status()["commit"]
+    assert git(layered.project, "show", f"{commit}:seen.txt").split()[-1] == "w.txt"
+    layered.expect(0, "gc")
+    assert not [path for path in layered.folder().path.rglob("upper") if path.exists()]
+
+
 def test_a_plan_that_insists_on_them_is_refused_where_they_cannot_be_had(
     program: Program, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from anabranch.engine.requirements import require_machine
 from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.engine.runs import why_removing
 from anabranch.engine.workspaces import show_layers
+from anabranch.engine.workspaces.layers.standing import WorkspaceElsewhere
 from anabranch.errors import AnabranchError, DiskFull, UsageError, WorldError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.paths import (
@@ -89,7 +90,11 @@ def resume_run(
         if retry_failed or not state.has_ended:  # who only looks writes nothing
             journal.set_meta(**clock.facts())
         repository, _ = open_project(Path(journal.meta("folder") or state.project))
-        show_layers(repository, home.run)  # before anything is written into an empty folder
+        try:
+            show_layers(repository, home.run)  # before anything is written into an empty folder
+        except WorkspaceElsewhere:
+            if retry_failed or not state.has_ended:
+                raise
     except DiskFull as error:
         lock.release()
         raise DiskFull(error.message, f"make room, then: anabranch resume {home.run}") from error

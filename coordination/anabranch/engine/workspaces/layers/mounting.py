@@ -2,7 +2,9 @@
 
 The layers themselves are ordinary folders and outlive the mount: after a reboot it is made again,
 and everything is as it was. One upper layer is never shown twice at once, and a lower one never
-changes; what overlayfs does otherwise is not defined (kernel documentation, overlayfs.rst).
+changes; what overlayfs does otherwise is not defined (kernel documentation, overlayfs.rst). Another
+container may have mounts that nobody here sees, so it is the kernel that is asked to refuse a
+second one: with ``index=on`` it does.
 """
 
 from __future__ import annotations
@@ -24,12 +26,16 @@ from anabranch.plain_files import LARGE_FILE_BYTES, SMALL_FILE_BYTES, read_plain
 
 PATIENCE_SECONDS = 1.0
 _POLL_SECONDS = 0.01
-_LONGEST_OPTIONS = 4000
+_LONGEST_OPTIONS = 3980
 _SEPARATORS = frozenset(",:\\\n")
 _RENAMES = "metacopy=off,redirect_dir=on"
 """Without it a folder of a lower layer cannot be renamed; only the privileged may ask for it."""
 
 _IN_A_NAMESPACE = "userxattr"
+_ALONE = "index=on"
+_ELSEWHERE = (
+    "they are shown in another container or mount namespace, by what runs there or has not ended"
+)
 _ALL_USERS = ["0", "0", "4294967295"]
 
 
@@ -48,12 +54,28 @@ class NoLayers(Exception):
     """Layers cannot be shown here; the text says why."""
 
 
+class ShownElsewhere(NoLayers):
+    """The upper layer is shown somewhere that is not seen from here."""
+
+
 def show(layers: Layers, folder: Path) -> None:
-    """Show layers at an empty folder, unless they are shown there. Raises OSError, NoLayers."""
+    """Show layers at an empty folder, unless they are shown there.
+
+    Raises OSError, NoLayers, ShownElsewhere.
+    """
     if is_shown(layers, folder):
         return
     layers.scratch.mkdir(parents=True, exist_ok=True)
-    kernel.mount_overlay(str(folder), _options(layers))
+    options = _options(layers)
+    try:
+        kernel.mount_overlay(str(folder), f"{options},{_ALONE}")
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise ShownElsewhere(_ELSEWHERE) from error
+        if error.errno != errno.ESTALE:
+            raise
+        # They were copied to another disk. Nobody shows them: that is what it looks at first.
+        kernel.mount_overlay(str(folder), options)
 
 
 def hide(folder: Path) -> None:

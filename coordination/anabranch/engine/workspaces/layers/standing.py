@@ -10,9 +10,13 @@ import os
 from pathlib import Path
 
 from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
-from anabranch.engine.workspaces.layers.mounting import NoLayers, is_shown, show
+from anabranch.engine.workspaces.layers.mounting import NoLayers, ShownElsewhere, is_shown, show
 from anabranch.engine.workspaces.layers.place import is_empty, leave_note
 from anabranch.engine.workspaces.values import PreparedWorkspace
+
+
+class WorkspaceElsewhere(WorkspaceReplaced):
+    """The workspace stands, and is in use, where this process cannot see it."""
 
 
 def is_there(workspace: PreparedWorkspace) -> bool:
@@ -35,6 +39,11 @@ def require_standing(workspace: PreparedWorkspace) -> None:
         workspace.path.mkdir(parents=True, exist_ok=True)
         leave_note(workspace.path)
         show(layers, workspace.path)
+    except ShownElsewhere as error:
+        raise WorkspaceElsewhere(
+            f"the layers of the workspace cannot be shown: {error}",
+            hint="go on there, or end what runs there; all work is as it was",
+        ) from error
     except (OSError, NoLayers) as error:
         raise WorkspaceReplaced(
             f"the layers of the workspace cannot be shown: {error}",
