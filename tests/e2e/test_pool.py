@@ -6,8 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from anabranch.engine.workspaces.reflink import why_not_reflink
 from tests.e2e.program import Program, until
 from tests.e2e.test_layers import FOLDERS, STREAMS, result
+from tests.e2e.test_layers import confined as confined
 
 POOL: dict[str, Any] = {"isolation": {"method": "pool"}, "max_parallel": 2}
 
@@ -46,3 +50,16 @@ def test_what_is_given_back_is_taken_again_and_changes_no_result(program: Progra
     places = [s["workspace"] for s in program.streams().values() if s["workspace"]]
     taken = {Path(place).stat().st_ino for place in places}
     assert taken & set(before)
+
+
+def test_doctor_says_that_there_is_a_pool_and_how_much_is_in_it(confined: Program) -> None:
+    if not why_not_reflink(confined.scratch):
+        pytest.skip("files share their blocks here")
+    wait = f"until test -e {confined.scratch}/go; do sleep 0.02; done"
+    confined.plan({"works": wait, "waits": wait}, **POOL)
+    host = confined.begin("run", "--headless")
+    until(lambda: len(ready(confined)) == 2, "two checkouts are made ahead")
+    said = confined.expect(0, "doctor").out
+    (confined.scratch / "go").touch()
+    assert host.wait().code == 0
+    assert "taken from checkouts made ahead (2 are ready), or written file by file" in said

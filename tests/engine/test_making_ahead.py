@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State
-from anabranch.engine.caches import MADE_AHEAD
+from anabranch.engine.caches import POOL
 from anabranch.engine.making_ahead import MakingAhead
 from anabranch.engine.pool_bounds import FEWEST_FILES, bounds_of, number_in_room
 from anabranch.engine.workspaces.pool.bounds import NO_MORE, Bounds
@@ -91,8 +91,8 @@ def test_a_small_project_gets_none_unless_it_asks(
         (0, 0, None, {}, 0),
         (5, 5 * 10**7, None, {}, 1),
         (0, 10**9, 10**8, {"workspaces": 6 * 10**7}, 2),
-        (2, 10**9, 10**8, {"workspaces": 4 * 10**7, MADE_AHEAD: 2 * 10**7}, 3),
-        (2, 10**9, 10**8, {"workspaces": 2 * 10**8, MADE_AHEAD: 2 * 10**7}, 0),
+        (2, 10**9, 10**8, {"workspaces": 4 * 10**7, POOL.name: 2 * 10**7}, 3),
+        (2, 10**9, 10**8, {"workspaces": 2 * 10**8, POOL.name: 2 * 10**7}, 0),
     ],
 )
 def test_there_is_room_for(

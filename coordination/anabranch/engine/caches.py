@@ -44,11 +44,11 @@ class Aged(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-MADE_AHEAD = "checkouts made ahead"
+POOL = CacheKind("pool", "checkouts made ahead")
 
 CACHES = (
     CacheKind("bases", "frozen checkouts"),
-    CacheKind("pool", MADE_AHEAD),
+    POOL,
     CacheKind("included", "copies of ignored files"),
     CacheKind("setups", "results of setups"),
 )

@@ -17,7 +17,9 @@ import msgspec
 import psutil
 
 from anabranch.core.strategies.kinds import KINDS
+from anabranch.core.wording import counted
 from anabranch.engine import ceilings, git_leftovers
+from anabranch.engine.caches import POOL, entries
 from anabranch.engine.disk_use import by_kind, bytes_in, in_words, places_of_project
 from anabranch.engine.reaching_layers import tried_in_a_namespace
 from anabranch.engine.requirements import OLDEST_GIT, git_version, git_version_text
@@ -168,14 +170,19 @@ def _workspaces(folder: Path) -> Iterator[Finding]:
         yield Finding("workspaces", "ok", "can be made of layers, in milliseconds")
         return
     in_a_namespace = tried_in_a_namespace(existing)
-    made_ahead = "taken from checkouts made ahead, or written file by file"
-    usually = made_ahead if why_not_reflink(existing) else "cloned (reflink)"
+    usually = _of_the_pool(existing) if why_not_reflink(existing) else "cloned (reflink)"
     if in_a_namespace:
         why = why_not if in_a_namespace == why_not else f"{why_not}; {in_a_namespace}"
         yield Finding("workspaces", "ok", f"are {usually}; no layers: {why}")
     else:
         said = 'method = "overlay" makes them of layers in a namespace (sudo does not work inside)'
         yield Finding("workspaces", "ok", f"are {usually}; {said}")
+
+
+def _of_the_pool(store: Path) -> str:
+    whole = [entry for entry in entries(store, POOL) if not entry.name.startswith(".")]
+    ready = counted(len(whole), "is ready", "are ready")
+    return f"taken from checkouts made ahead ({ready}), or written file by file"
 
 
 def _limits(folder: Path) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """Making checkouts ahead while streams work, so that the next one need not wait for its own.
 
 A thread of the lowest priority does it, some files at a time: while a workspace is being prepared
-it waits, and when the host leaves it stops. What it cannot do it leaves: then files are written
-when they are wanted.
+or captured it waits, and when the last stream is over it stops. What it cannot do it leaves: then
+files are written when they are wanted.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 REST_SECONDS = 0.5
 LOOK_SECONDS = 0.02
+_WAITS = frozenset({Phase.PREPARING, Phase.CAPTURING})
+"""Phases in which a stream waits for what is done with its files."""
 _size_of_tree = lru_cache(maxsize=4)(size_of_tree)
 
 
@@ -76,13 +78,15 @@ class MakingAhead:
         return fill_by_one(repo, state.run, state.base.tree, most, self._goes_on)
 
     def _goes_on(self) -> bool:
-        """Say whether to go on, once nobody waits for a workspace."""
-        while not self._is_over() and self._is_somebody_preparing():
+        """Say whether to go on, once nobody waits for the engine."""
+        while not self._is_over() and self._is_somebody_waiting():
             time.sleep(LOOK_SECONDS)
         return not self._is_over()
 
     def _is_over(self) -> bool:
-        return self._rounds.are_closing or self._state().has_ended
+        state = self._state()
+        is_wanted = state.counts.active or state.resources.disk_shortage
+        return self._rounds.are_closing or state.has_ended or not is_wanted
 
-    def _is_somebody_preparing(self) -> bool:
-        return any(s.phase is Phase.PREPARING for s in self._state().streams.values())
+    def _is_somebody_waiting(self) -> bool:
+        return any(stream.phase in _WAITS for stream in self._state().streams.values())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
-from anabranch.engine.caches import MADE_AHEAD
+from anabranch.engine.caches import POOL
 from anabranch.engine.workspaces.pool.bounds import NO_MORE, Bounds
 from anabranch.engine.workspaces.pool.filling import TreeSize
 
@@ -52,7 +52,7 @@ def number_in_room(
     one = size.bytes + size.files * BYTES_A_FILE + 1
     room = (free + ready * one) // ROOM_SHARE
     if budget is not None:
-        others = sum(used.values()) - used.get(MADE_AHEAD, 0)
+        others = sum(used.values()) - used.get(POOL.name, 0)
         room = min(room, (budget - others) // BUDGET_SHARE)
     return max(0, room // one)
 

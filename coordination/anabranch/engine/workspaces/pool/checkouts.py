@@ -73,10 +73,14 @@ class Taken(msgspec.Struct, frozen=True):
 
     tree: str
     index: Path
+    content: bytes
 
     def bring_index(self, place: Path) -> None:
-        """Move the index to where git looks for it. Raises OSError."""
-        self.index.rename(place)
+        """Have the index lie where git looks for it. Raises OSError."""
+        try:
+            self.index.rename(place)
+        except FileNotFoundError:  # what was left of the checkout is removed already
+            replace_whole(place, self.content, mode=0o666)
         with suppress(OSError):
             self.index.parent.rmdir()
 
@@ -104,8 +108,8 @@ def take_checkout(repo: Repository, run: RunId, tree: str, folder: Path) -> Take
     """
     for found in _nearest_first(repo, run, tree):
         try:
-            content = read_plain(found.index, LARGE_FILE_BYTES)
-            if not is_as_made(found.files, read_entries(content, repo.object_format)):
+            content = _untouched(repo, found)
+            if content is None:
                 forget(found)
                 continue
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -116,8 +120,23 @@ def take_checkout(repo: Repository, run: RunId, tree: str, folder: Path) -> Take
             if error.errno == errno.EXDEV:
                 return None
             raise
-        return Taken(found.tree, found.index)
+        return Taken(found.tree, found.index, content)
     return None
+
+
+def _untouched(repo: Repository, found: Checkout) -> bytes | None:
+    """Return the index of a checkout, None if that is not as it was made.
+
+    Raises FileNotFoundError if it is not there.
+    """
+    try:
+        content = read_plain(found.index, LARGE_FILE_BYTES)
+        entries = read_entries(content, repo.object_format)
+        return content if is_as_made(found.files, entries) else None
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return None
 
 
 def _nearest_first(repo: Repository, run: RunId, tree: str) -> Iterator[Checkout]:

@@ -27,7 +27,7 @@ from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.values import Repository
 from anabranch.plain_files import LARGE_FILE_BYTES, read_plain
 
-FILES_AT_A_TIME = 400
+FILES_AT_A_TIME = 200
 """So many files are written before it is asked again whether to go on."""
 MOST_TIMES_TOO_MANY = 3
 """Of other trees, too, no more than so many times what is wanted of one are kept."""

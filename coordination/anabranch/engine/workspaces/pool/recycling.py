@@ -100,9 +100,9 @@ def _is_made(git: Git, made: Path, entries: list[IndexEntry], object_format: str
     good = dict(_judged(git, entries, files, _usual(made)))
     if len(good) < LEAST_SHARE * len(entries):
         return False
-    _remove_all_but(good, entries, files)
     rows = [good.get(entry.path, entry) for entry in entries]
     replace_whole(git.index, index_of(rows, object_format), mode=0o666)
+    # What was moved and is not good is unlinked by git before it writes anew.
     missing = b"".join(entry.path + b"\0" for entry in entries if entry.path not in good)
     git.run("checkout-index", "-f", "-u", "-z", "--stdin", stdin=missing, config=VERSION)
     return True
@@ -224,17 +224,3 @@ def _require_nobody_writes(file: int) -> None:
     """
     fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
     fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-
-
-def _remove_all_but(
-    good: Mapping[bytes, IndexEntry], entries: list[IndexEntry], files: bytes
-) -> None:
-    """Remove what was moved and is not used again, whatever it is. Raises OSError."""
-    for entry in entries:
-        place = os.path.join(files, entry.path)
-        if entry.path in good or not os.path.lexists(place):
-            continue
-        if os.path.isdir(place) and not os.path.islink(place):
-            shutil.rmtree(place, onerror=make_writable)
-        else:
-            os.unlink(place)
