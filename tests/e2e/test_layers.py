@@ -54,8 +54,11 @@ def result(program: Program) -> str:
 def test_they_bring_the_same_result_as_folders(layered: Program) -> None:
     layered.plan(STREAMS, **FOLDERS)
     expected = result(layered)
+    assert layered.streams()["removes"]["workspace_made"]["method"] == "worktree"
     layered.plan(STREAMS, **LAYERS)
     assert result(layered) == expected
+    made = {"method": "overlay", "in_namespace": False, "enter": None}
+    assert layered.streams()["removes"]["workspace_made"] == made
     where = Path(layered.streams()["removes"]["workspace"])
     assert os.path.ismount(where)
     assert git(where, "status", "--porcelain").split("\n")[0] == " D src/a.txt"
@@ -204,6 +207,10 @@ def test_in_a_namespace_it_is_the_same_and_outlives_the_console(confined: Progra
     assert "w.txt" in shown
     outside = Path(confined.streams()["waits"]["workspace"])
     assert os.listdir(outside) == [NOTE], "nobody outside has it in this place"
+    enter = "anabranch enter waits"
+    made = {"method": "overlay", "in_namespace": True, "enter": enter}
+    assert confined.streams()["waits"]["workspace_made"] == made
+    assert "anabranch enter STREAM goes inside" in confined.expect(0, "status").out
     (confined.scratch / "go").touch()
     confined.expect(0, "resume", "--headless")
     commit = confined.status()["commit"]

@@ -64,6 +64,8 @@ def command(run: str | None, as_json: bool) -> None:
         click.echo(
             f"  ignored files in each workspace: {shown(included_in_words(state.base.included))}"
         )
+    if any((row.get("workspace_made") or {}).get("enter") for row in report["streams"]):
+        click.echo("  workspaces are in a namespace: anabranch enter STREAM goes inside")
     click.echo()
     print_streams(state, report["streams"], now)
     if report["state"] == "running" and report["expected_rest_seconds"] is not None:

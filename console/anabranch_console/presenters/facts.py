@@ -17,7 +17,7 @@ from anabranch.core.views.copies import copy_of, since_in_words
 from anabranch.core.views.fusion import fused_groups
 from anabranch.core.views.included import included_in_words
 from anabranch.core.views.memory import overrun_in_words
-from anabranch.core.views.projections import evidence_for
+from anabranch.core.views.projections import evidence_for, made_of
 from anabranch.core.views.services import restarts_of
 from anabranch.core.views.waiting import (
     Wait,
@@ -260,10 +260,20 @@ def _work_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
         facts.append(("ports", ports_in_words(stream.ports), "text"))
     if stream.workspace:
         facts.append(("workspace", safe(stream.workspace.path), "text"))
+        facts += _made_facts(stream)
         facts += _included_facts(state, stream)
     if stream.log:
         facts.append(("log", safe(PurePath(stream.log).name), "text"))
     return facts
+
+
+def _made_facts(stream: Stream) -> list[tuple[str, str, str]]:
+    """Return by which method a workspace was made, and how to get into one in a namespace."""
+    made = made_of(stream)
+    if made is None:
+        return []
+    inside = f"; {made['enter']}" if made["enter"] else ""
+    return [("made by", safe(f"{made['method']}{inside}"), "text")]
 
 
 def _included_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:

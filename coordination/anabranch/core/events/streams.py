@@ -44,7 +44,7 @@ class WorkspacePrepared(StreamEvent, frozen=True, kw_only=True):
 
     ``restored`` is the checkpoint of the attempt before that it goes on from; 0 is none. It was the
     workspace of ``taken_from``, if that is given. The ``ports``, by their names, are its own until
-    its stream is over.
+    its stream is over. By which ``method`` it was made; one ``in_namespace`` is shown nowhere else.
     """
 
     attempt: Attempt
@@ -56,6 +56,8 @@ class WorkspacePrepared(StreamEvent, frozen=True, kw_only=True):
     restored: int = 0
     taken_from: StreamId = StreamId("")
     ports: dict[str, int] = msgspec.field(default_factory=dict)
+    method: str = ""
+    in_namespace: bool = False
 
 
 class SetupStarted(StreamEvent, frozen=True, kw_only=True):

@@ -86,7 +86,9 @@ def _admitted(s: Stream, record: ev.Recorded, event: ev.StreamAdmitted, spent: f
 def _prepared(s: Stream, record: ev.Recorded, event: ev.WorkspacePrepared, spent: float) -> Stream:
     return replace(
         s,
-        workspace=Workspace(event.path, event.start_commit, event.start_tree),
+        workspace=Workspace(
+            event.path, event.start_commit, event.start_tree, event.method, event.in_namespace
+        ),
         warnings=(*(w for w in s.warnings if w.startswith(SAYS)), *event.warnings),
         partial=tuple(dict.fromkeys((*s.partial, *event.kept))),
         restored=event.restored,

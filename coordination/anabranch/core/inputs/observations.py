@@ -34,6 +34,8 @@ class WorkspaceReady(AttemptObservation, frozen=True):
     restored: int = 0
     taken_from: StreamId = StreamId("")
     ports: dict[str, int] = msgspec.field(default_factory=dict)
+    method: str = ""
+    in_namespace: bool = False
 
 
 class WorkspaceConflicted(AttemptObservation, frozen=True):

@@ -100,6 +100,8 @@ class Workspace(msgspec.Struct, frozen=True, gc=False):
     path: str
     start_commit: str
     start_tree: str
+    method: str = ""
+    in_namespace: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

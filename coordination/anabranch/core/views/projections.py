@@ -151,6 +151,7 @@ def stream_status(
         "ended": wall_time(state, stream.ended_at) if stream.has_ended else None,
         "files_changed": files_changed_by(stream, live),
         "workspace": stream.workspace.path if stream.workspace else None,
+        "workspace_made": made_of(stream),
         "ports": dict(stream.ports) if stream.is_active else {},
         "service": service_status(state, stream, lambda at: wall_time(state, at)),
         "log": stream.log,
@@ -167,6 +168,18 @@ def stream_status(
         "setup": setup_status(state, stream),
         "review": review_status(state, stream, lambda at: wall_time(state, at)),
     }
+
+
+def made_of(stream: Stream) -> dict[str, Any] | None:
+    """Return by which method a workspace was made, and how to get into one that is shown nowhere.
+
+    None where there is none, or it is the user's own folder.
+    """
+    found = stream.workspace
+    if found is None or not found.method:
+        return None
+    enter = f"anabranch enter {stream.id}" if found.in_namespace else None
+    return {"method": found.method, "in_namespace": found.in_namespace, "enter": enter}
 
 
 def lease_status(state: State, stream: Stream) -> dict[str, Any] | None:

@@ -40,6 +40,7 @@ from anabranch.engine.workspaces.identity import WorkspaceReplaced
 from anabranch.engine.workspaces.including.frozen_files import copy_included, include_ignored
 from anabranch.engine.workspaces.including.listing import TooMuchIncluded, list_included
 from anabranch.engine.workspaces.including.secrets import masks_of_included
+from anabranch.engine.workspaces.layers.mounting import in_a_namespace
 from anabranch.engine.workspaces.layers.setup_below import Setup
 from anabranch.engine.workspaces.layers.showing import show_layers
 from anabranch.engine.workspaces.layers.standing import require_standing
@@ -152,6 +153,7 @@ __all__ = [
     "forget_counts",
     "has_commits",
     "has_markers",
+    "in_a_namespace",
     "include_ignored",
     "is_binary",
     "keep_own_refs",

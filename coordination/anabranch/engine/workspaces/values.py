@@ -56,7 +56,7 @@ class PreparedWorkspace(msgspec.Struct, frozen=True):
 
     One that ``is_restored`` also holds what an earlier attempt had changed by a checkpoint;
     ``identity`` tells the folder from one that was put in its place. One made of ``layers`` stands
-    only while they are shown in its folder.
+    only while they are shown in its folder. By which ``method`` it was made is told to people.
     """
 
     run: RunId
@@ -71,6 +71,7 @@ class PreparedWorkspace(msgspec.Struct, frozen=True):
     is_restored: bool = False
     identity: FolderIdentity | None = None
     layers: Layers | None = None
+    method: str = ""
 
 
 class FilesRemoved(msgspec.Struct, frozen=True):

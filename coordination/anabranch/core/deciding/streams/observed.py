@@ -19,6 +19,8 @@ def prepared(fact: inputs.WorkspaceReady) -> ev.WorkspacePrepared:
         restored=fact.restored,
         taken_from=fact.taken_from,
         ports=fact.ports,
+        method=fact.method,
+        in_namespace=fact.in_namespace,
     )
 
 
