@@ -53,6 +53,8 @@ class Filling(Protocol):
     def layers(self) -> Layers | None: ...
     @property
     def has_users_times(self) -> bool: ...
+    @property
+    def method(self) -> WorkspaceMethod: ...
 
     def bring_index(self, git: Git, folder: Path) -> None:
         """Bring ``git``'s index for the files of the folder. Raises OSError, GitError."""
@@ -64,6 +66,7 @@ class Layered(msgspec.Struct, frozen=True):
     frozen: FrozenBase
     layers: Layers
     has_users_times: bool = True
+    method: WorkspaceMethod = "overlay"
 
     @property
     def tree(self) -> str:
@@ -81,6 +84,7 @@ class Cloned(msgspec.Struct, frozen=True):
     object_format: str
     layers: Layers | None = None
     has_users_times: bool = True
+    method: WorkspaceMethod = "reflink"
 
     @property
     def tree(self) -> str:
@@ -96,6 +100,7 @@ class Pooled(msgspec.Struct, frozen=True):
     taken: Taken
     layers: Layers | None = None
     has_users_times: bool = False
+    method: WorkspaceMethod = "pool"
 
     @property
     def tree(self) -> str:
@@ -112,6 +117,7 @@ class Empty(msgspec.Struct, frozen=True):
     tree: str | None = None
     layers: Layers | None = None
     has_users_times: bool = False
+    method: WorkspaceMethod = "worktree"
 
     def bring_index(self, git: Git, folder: Path) -> None:
         """There is none to bring."""

@@ -182,7 +182,7 @@ def make_workspace(
     is_restored, identity = restored is not None, identity_of(layers.upper if layers else folder)
     workspace = PreparedWorkspace(
         run, stream, attempt, kind, folder, start.commit, start.tree, git_dir,
-        (*warnings, *pointers), is_restored, identity, layers, _made_by(layers, frozen, taken),
+        (*warnings, *pointers), is_restored, identity, layers, filling.method,
     )  # fmt: skip
     write_record(repo, workspace)
     return workspace
@@ -192,13 +192,6 @@ def _clear_half_made(folder: Path, own: Path, made: Path) -> None:
     """Make room where a workspace was being made when its engine was killed. Raises OSError."""
     clear_half_laid(folder, own)
     made.unlink(missing_ok=True)
-
-
-def _made_by(layers: object, frozen: object, taken: object) -> WorkspaceMethod:
-    """Return by which method a workspace was made: what was wanted cannot always be had."""
-    if layers is not None:
-        return "overlay"
-    return "reflink" if frozen is not None else "pool" if taken is not None else "worktree"
 
 
 def _still_stands(workspace: PreparedWorkspace) -> bool:
