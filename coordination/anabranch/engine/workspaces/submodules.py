@@ -29,7 +29,9 @@ _POINTS = b"gitdir: "
 
 
 def submodules_in(repo: Repository, run: RunId, tree: str) -> tuple[str, ...]:
-    """Return the paths of a tree's submodules. Raises GitError."""
+    """Return the paths of a tree's submodules; none if the project names none. Raises GitError."""
+    if not os.path.lexists(repo.root / ".gitmodules"):  # git is not asked for nothing
+        return ()
     listed = frozen_view(repo, run).run("ls-tree", "-r", "-z", "--full-tree", tree).fields
     return tuple(line.partition("\t")[2] for line in listed if line.startswith(_LINK))
 
