@@ -23,6 +23,8 @@ from anabranch.engine.workspaces.pool.filling import fill_by_one, size_of_tree
 _log = logging.getLogger(__name__)
 
 REST_SECONDS = 0.5
+FIRST_SECONDS = 5.0
+"""A run that is over sooner has nothing of it, and would share the disk with it."""
 LOOK_SECONDS = 0.02
 _WAITS = frozenset({Phase.PREPARING, Phase.CAPTURING})
 """Phases in which a stream waits for what is done with its files."""
@@ -43,12 +45,17 @@ class MakingAhead:
     ) -> None:
         self._repo, self._state, self._used = repo, state, used
         self._has_failed = False
+        self._first_look: float | None = None
         self._rounds = Rounds("ahead", self.round, rest_factor=1.0, rest_seconds=REST_SECONDS)
 
     def look(self, state: State) -> None:
         """Wake the thread if somebody works, or waits for room that may be taken here."""
         is_wanted = bool(state.counts.active or state.resources.disk_shortage)
-        if is_wanted and state.base is not None and not self._has_failed and not state.has_ended:
+        if not is_wanted or state.base is None or self._has_failed or state.has_ended:
+            return
+        now = time.monotonic()
+        self._first_look = self._first_look or now
+        if now - self._first_look >= FIRST_SECONDS:
             self._rounds.want()
 
     def close(self) -> None:
