@@ -27,6 +27,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from anabranch.engine.git_calls import under_way
 from anabranch.engine.git_patience import SETTING, Patience, limit_seconds
 from anabranch.engine.git_variables import OF_THE_USER
 from anabranch.errors import WorldError
@@ -267,7 +268,7 @@ def _communicate(
     When it takes longer than usual, the files it works on are looked at: a pipe in the place of one
     that git opens would make it wait for ever.
     """
-    with process:
+    with process, under_way(process):
         try:
             try:
                 out, err = process.communicate(stdin, min(timeout_seconds, _USUALLY_SECONDS))

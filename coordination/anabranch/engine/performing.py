@@ -31,6 +31,7 @@ from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
 from anabranch.engine.effort import Effort
 from anabranch.engine.executing import Executing
+from anabranch.engine.git_workers import GitWorkers
 from anabranch.engine.interference import Interference
 from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.approvals import approve_result
@@ -110,7 +111,7 @@ class Performing:
         self._strategies = strategies
         self._is_leaving = False
         self._checkpoints = CheckpointEffects(workspaces, watcher.expecting)
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
+        self._workers = GitWorkers(WORKERS)
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
         self._held_up: dict[fx.Effect, str] = {}
         self._reporting = asyncio.Lock()
@@ -158,7 +159,7 @@ class Performing:
         return [*found]
 
     async def close(self) -> None:
-        """Leave; processes run on. What is under way in a thread is waited for."""
+        """Leave; processes run on. Threads are waited for, but a long call of git is ended."""
         self._is_leaving = True
         for timer in self._timers.values():
             timer.cancel()
@@ -167,7 +168,7 @@ class Performing:
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
         await self.processes.close()
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        await self._workers.leave()
 
     @cached_property
     def _jobserver(self) -> Jobserver:
