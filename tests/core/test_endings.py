@@ -382,3 +382,14 @@ def test_of_many_that_did_not_succeed_the_first_are_named(size: int, more: list[
     named = [f"{name}: attempt 1, exit 1, kept refs/{name}.1" for name in names[:3]]
     found = ["no process runs any more", f"{size} failed", *named, *more, "final is abandoned"]
     assert run.state.proof == "; ".join(found)
+
+
+def test_a_run_that_waits_for_a_person_can_be_stopped() -> None:
+    """What was made stays; resumed, it waits for the same decision again."""
+    run = given(stream("a"), stream("b"))
+    run.succeed("a", "b")
+    run.merged(without=("b",))
+    assert run.state.phase == "needs_operator"
+    run.stop()
+    assert run.state.phase == "stopped"
+    assert run.state.streams[StreamId("a")].result is not None

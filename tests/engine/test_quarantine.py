@@ -76,11 +76,22 @@ def test_room_is_measured_before_anything_is_written(
     """Too little is told with both figures, and waited for as a full disk is."""
     workspace = project.workspace("one")
     write(workspace.path, {"large.bin": b"x" * 1000})
-    monkeypatch.setattr(quarantine, "PLENTY_BYTES", 1 << 60)
     project.capture(workspace)
     monkeypatch.setattr(quarantine, "SPARE_BYTES", 1 << 59)
     before = stored(project)
     with pytest.raises(DiskFull) as caught:
         project.capture(workspace)
     assert "MB left" in caught.value.message
+    assert stored(project) == before
+
+
+def test_a_file_with_holes_is_as_large_as_it_is_long(project: Project) -> None:
+    """git would read all of it, for an hour: it is named, and nothing is begun."""
+    workspace = project.workspace("one")
+    write(workspace.path, {"small.txt": "x"})
+    with (workspace.path / "holes.img").open("wb") as file:
+        file.truncate(1 << 40)
+    before = stored(project)
+    with pytest.raises(DiskFull, match="1048576 MB of them in holes"):
+        project.capture(workspace)
     assert stored(project) == before

@@ -62,23 +62,28 @@ def _meant(names: Sequence[str]) -> tuple[RunFolder, list[StreamId]]:
 
 def _stop_run(home: RunFolder) -> None:
     state = state_of(home)
-    if state.has_ended:
+    if _is_over(state):
         say(f"run {home.run} has already ended: {state.phase}")
         return
     try:
         steer(home, StopRun(reason=REASON), REASON)
     except UsageError:
         now = state_of(home)
-        if now.stop_reason is None and not now.has_ended:
+        if now.stop_reason is None and not _is_over(now):
             raise  # else somebody was quicker, and its end is waited for as well
-    after = await_state(home, lambda s: s.has_ended, _patience(state))
-    if not after.has_ended:
+    after = await_state(home, _is_over, _patience(state))
+    if not _is_over(after):
         hint = f"see: anabranch status {home.run}"
         raise AnabranchError(f"run {home.run} is still stopping", hint)
     if after.phase is not RunPhase.STOPPED:
         say(f"run {home.run} has ended before it was stopped: {after.phase}")
     else:
         say(f"run {home.run} is stopped; what its streams did is kept")
+
+
+def _is_over(state: State) -> bool:
+    """Say whether a run has ended for good: one that waits for a person can be stopped."""
+    return state.has_ended and state.phase is not RunPhase.NEEDS_OPERATOR
 
 
 def _stop_streams(home: RunFolder, streams: Sequence[StreamId]) -> None:

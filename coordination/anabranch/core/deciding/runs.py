@@ -81,9 +81,11 @@ def base_not_found(draft: Draft, fact: inputs.BaseNotFound) -> None:
 
 
 def stop(draft: Draft, command: inputs.StopRun) -> Refusal | None:
-    """End every stream gracefully; what they have done is kept."""
+    """End every stream gracefully, and a run that waits for a person; what was done is kept."""
     state = draft.state
-    if state.has_ended:
+    if state.phase is RunPhase.NEEDS_OPERATOR:
+        draft.cause = draft.emit(ev.RunReopened(reason=command.reason))
+    elif state.has_ended:
         return Refusal(f"the run has already ended ({state.phase})", "nothing is left to stop")
     if state.stop_reason:
         return Refusal("the run is already stopping", "streams get their grace time first")

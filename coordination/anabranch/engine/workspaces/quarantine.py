@@ -53,16 +53,18 @@ def quarantined(git: Git) -> Iterator[Git]:
 def require_room(git: Git, paths: Iterator[Path]) -> None:
     """Raise DiskFull if files are larger than what the store's disk has left.
 
-    Where there is plenty of room they are not looked at.
+    What counts is how long they are: git reads all of a file, also where it has holes.
     """
     assert git.objects is not None
     free = shutil.disk_usage(git.objects).free
-    if free > PLENTY_BYTES:
-        return
-    needed = SPARE_BYTES + sum(map(_size, paths))
+    sizes = {path: _size(path) for path in paths}
+    needed = SPARE_BYTES + sum(sizes.values())
     if needed > free:
+        largest = max(sizes, key=sizes.__getitem__, default=None)
+        most = f", {sizes[largest] >> 20} MB of them in {largest.name}" if largest else ""
         raise DiskFull(
-            f"{needed >> 20} MB are to be kept, and the disk has {free >> 20} MB left", "make room"
+            f"{needed >> 20} MB are to be kept{most}, and the disk has {free >> 20} MB left",
+            "make room, or remove what need not be kept",
         )
 
 
