@@ -451,3 +451,11 @@ def test_looking_at_a_run_that_is_over_changes_nothing(
     answer = finished.ask("console")
     assert (answer.code, hosting) == (0, ["nobody"])
     assert finished.events() == before
+
+
+def test_each_event_says_what_it_is_about(program: Program) -> None:
+    """Also one that brings no reason: how much the machine has, say."""
+    program.plan({"a": "true"})
+    program.expect(0, "run", "--headless")
+    (line,) = (row for row in program.expect(0, "events").out.splitlines() if "measured" in row)
+    assert "cores" in line

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from anabranch.core.events import Recorded
+from anabranch.core.events import Event, Recorded
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import event_line
 from anabranch.core.wording import duration
@@ -15,7 +15,7 @@ from anabranch.engine.follower import RunFollower
 from anabranch.engine.runs import records_of
 from anabranch_console.cli.output import print_json_line, run_argument, shown
 from anabranch_console.cli.reading import found_run, known_streams
-from anabranch_console.presenters import handler_events, queue_events
+from anabranch_console.presenters import coordination_events, handler_events, queue_events
 
 DETAILS = handler_events.DETAILS | queue_events.DETAILS
 """What is told of events whose reason alone does not say it."""
@@ -63,7 +63,7 @@ def _tell(state: State, record: Recorded, only: str | None, as_json: bool) -> No
     subject = line.get("stream") or line.get("point") or " and ".join(line.get("streams") or ())
     cause = f" ←{record.cause}" if record.cause else ""
     in_words = DETAILS.get(type(record.event))
-    detail = in_words(record.event) if in_words else _detail(line)
+    detail = in_words(record.event) if in_words else _detail(line) or _otherwise(record.event)
     click.echo(
         f"{duration(record.at):>7} {record.seq:>5}{cause:<6} {line['type']:<22} "
         f"{subject:<16} {shown(str(detail), 100)}".rstrip()
@@ -81,6 +81,12 @@ def _detail(line: dict[str, object]) -> object:
         line.get(key) for key in ("reason", "message", "question", "answer", "text", "evidence")
     )
     return next((text for text in said if text), None) or _brief(line)
+
+
+def _otherwise(event: Event) -> str:
+    """Return what the console says of an event that brings neither a reason nor figures."""
+    in_words = coordination_events.DETAILS.get(type(event))
+    return in_words(event) if in_words else ""
 
 
 def _brief(line: dict[str, object]) -> str:

@@ -76,8 +76,13 @@ def _tell(done: CleanedRun) -> None:
         detail = "; ".join(filter(None, (workspace.ref, workspace.reason)))
         name = f"{workspace.stream}.{workspace.attempt}"
         size = disk_size(workspace.bytes)
-        line = f"  {workspace.outcome:<10} {name:<20} {size:>7}  {shown(detail or '')}"
+        line = f"  {_in_words(workspace.outcome):<10} {name:<20} {size:>7}  {shown(detail or '')}"
         click.echo(line.rstrip())
+
+
+def _in_words(outcome: str) -> str:
+    """Return what became of something, or would: in a rehearsal it is only found."""
+    return "would go" if outcome == "found" else outcome
 
 
 def _tell_of_caches(aged: Sequence[Aged], *, is_whole: bool) -> None:
@@ -87,4 +92,4 @@ def _tell_of_caches(aged: Sequence[Aged], *, is_whole: bool) -> None:
             name = Path(one.path).name[:_NAME_CELLS]
             detail = one.reason or f"unused for {age(one.age_seconds)}"
             size = disk_size(one.bytes)
-            click.echo(f"{one.kind}: {one.outcome:<8} {name} {size:>7}  {shown(detail)}")
+            click.echo(f"{one.kind}: {_in_words(one.outcome):<8} {name} {size:>7}  {shown(detail)}")
