@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.engine import git as git_module
 from anabranch.engine.git import Git, GitError, decode, encode, repository_lock
 from anabranch.engine.git_patience import SETTING, limit_seconds
 from tests.engine.repositories import git, make_repository
@@ -54,6 +55,19 @@ def test_a_call_that_gets_on_is_waited_for(tmp_path: Path) -> None:
     busy = "end=$(($(date +%s) + 3)); while [ $(date +%s) -lt $end ]; do :; done; echo done"
     alias = (("alias.busy", f"!{busy}"),)
     assert Git(cwd=repository).run("busy", timeout_seconds=1.0, config=alias).text == "done"
+
+
+def test_a_call_that_takes_long_is_given_all_of_its_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than fits into a pipe, to one that begins to read when it is called late already."""
+    monkeypatch.setattr(git_module, "_USUALLY_SECONDS", 0.01)
+    make_repository(tmp_path, {})
+    reading = ("alias.reads", "!sleep 0.2; wc -c")
+    answer = Git(cwd=tmp_path).run(
+        "reads", stdin=b"x" * 1_000_000, config=(reading,), timeout_seconds=20.0
+    )
+    assert answer.text == "1000000"
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 120.0), ("600", 600.0), (" 5 ", 5.0)])

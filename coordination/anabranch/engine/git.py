@@ -23,6 +23,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import msgspec
 from msgspec.structs import replace
@@ -186,19 +188,20 @@ class Git(msgspec.Struct, frozen=True):
         limit = _limit(command) if timeout_seconds is None else timeout_seconds
         environment = self.environment(config) | dict(env or {})
         try:
-            process = subprocess.Popen(
-                ["git", *(os.fsencode(argument) for argument in arguments)],
-                executable=_program(environment.get("PATH")),
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=self.cwd or "/",  # the folder of whoever started us may be gone by now
-                env=environment,
-                start_new_session=True,
-            )
+            with _to_be_read(stdin) as source:
+                process = subprocess.Popen(
+                    ["git", *(os.fsencode(argument) for argument in arguments)],
+                    executable=_program(environment.get("PATH")),
+                    stdin=source,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd=self.cwd or "/",  # the folder of whoever started us may be gone by now
+                    env=environment,
+                    start_new_session=True,
+                )
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise _not_started(error, command) from None
-        answer = _communicate(process, stdin, limit, command, self.work_tree)
+        answer = _communicate(process, limit, command, self.work_tree)
         if answer.exit_code not in accept:
             raise _failed(command, answer.exit_code, decode(answer.err))
         return answer
@@ -237,6 +240,28 @@ def _program(path: str | None) -> str:
     return found if found and os.path.isabs(found) else "git"
 
 
+@contextmanager
+def _to_be_read(content: bytes) -> Iterator[int | IO[bytes]]:
+    """Give what a process reads as its input: a file, as nobody has to feed one meanwhile.
+
+    ``Popen.communicate`` does not go on feeding a pipe once its time was over.
+    """
+    if not content:
+        yield subprocess.DEVNULL
+        return
+    with _file_without_a_disk() as file:
+        file.write(content)
+        file.seek(0)
+        yield file
+
+
+def _file_without_a_disk() -> IO[bytes]:
+    """Return a file in memory, which no full disk stops, or a temporary one. Raises OSError."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("git-input"), "w+b")
+    return TemporaryFile()
+
+
 def _limit(command: str) -> float:
     try:
         return limit_seconds()
@@ -257,13 +282,9 @@ def _as_long_as_it_gets_on(
 
 
 def _communicate(
-    process: subprocess.Popen[bytes],
-    stdin: bytes,
-    timeout_seconds: float,
-    command: str,
-    work_tree: Path | None,
+    process: subprocess.Popen[bytes], timeout_seconds: float, command: str, work_tree: Path | None
 ) -> Answer:
-    """Feed git and hear it out; past the deadline end git and its helpers together.
+    """Hear git out; past the deadline end git and its helpers together.
 
     When it takes longer than usual, the files it works on are looked at: a pipe in the place of one
     that git opens would make it wait for ever.
@@ -271,7 +292,7 @@ def _communicate(
     with process, under_way(process):
         try:
             try:
-                out, err = process.communicate(stdin, min(timeout_seconds, _USUALLY_SECONDS))
+                out, err = process.communicate(timeout=min(timeout_seconds, _USUALLY_SECONDS))
             except subprocess.TimeoutExpired:
                 if work_tree is not None:
                     refuse_pipes(work_tree, command)
