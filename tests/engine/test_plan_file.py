@@ -772,7 +772,7 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
         "coordination.state_management.sync_interval",
     ]
     refusing = [row.key[-1] for row in NOT_YET if row.answer == "refuse"]
-    assert refusing == ["confinement", "method"]
+    assert refusing == ["confinement"]
 
 
 def test_writes_that_overlap_are_named_unless_one_stream_ends_before_the_other() -> None:

@@ -97,8 +97,8 @@ def stop_everyone(draft: Draft, reason: str) -> None:
     """Stop every stream of a run that is to stop."""
     for plan in draft.state.plan.streams:
         streams.request_stop(draft, draft.stream(plan.id), reason, Phase.STOPPED)
-    if draft.state.plan.is_open:  # nobody else's end may be to come, after which it would be asked
-        convergence.consult(draft, FINAL_POINT)
+    if draft.state.plan.is_open or not draft.state.counts.active:
+        convergence.consult(draft, FINAL_POINT)  # nobody's end may be to come, after which it is
 
 
 def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
