@@ -101,6 +101,7 @@ SOMETIMES = (
     "what a stream starts from did not merge",
 )
 NEVER_SIMULATED = {
+    "old_runs_removed",
     "workspace_reclaimed",
     "strategy_faulted",
     "output_cut",
