@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from anabranch.engine.git_calls import MARK
 from anabranch.engine.run_lock import holder_of
 from anabranch.engine.runs import read_run
 from tests.e2e.program import Program, Running, until
@@ -225,3 +226,27 @@ def test_an_undisturbed_run_of_forty_streams_brings_the_expected_tree(
     """What the other test compares with is what a run without any kill brings."""
     assert benches[0].program.run("run", "--headless").code == 0
     benches[0].verify()
+
+
+def test_who_takes_over_ends_what_git_still_does_for_the_one_before(program: Program) -> None:
+    """A long file is being kept as the console is killed: two do not write in one place."""
+    program.plan({"long": "truncate -s 2G long.img"})
+    host = program.begin("run", "--headless")
+    until(lambda: adds_of(host), "git keeps its work")
+    host.kill()
+    assert adds_of(host), "nobody has ended it"
+    after = program.begin("resume", "--headless")
+    until(lambda: not adds_of(host), "it has ended")
+    after.send(signal.SIGTERM)
+    after.wait()
+
+
+def adds_of(host: Running) -> list[dict[str, object]]:
+    """Return the calls of ``git add`` that a console began, also once it is gone."""
+    mark = f"{host.pid}."
+    known = (p.info for p in psutil.process_iter(["cmdline", "environ"]))
+    return [
+        one
+        for one in known
+        if "add" in (one["cmdline"] or ()) and (one["environ"] or {}).get(MARK, "").startswith(mark)
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.engine.git_calls import MARK
 from anabranch.engine.git_variables import without_git_variables
 from tests.engine.repositories import git, make_repository
 
@@ -78,3 +79,8 @@ def test_what_people_set_for_themselves_stays() -> None:
         "PATH": "/bin",
     }
     assert without_git_variables({**wishes, "GIT_AUTHOR_DATE": "yesterday"}) == wishes
+
+
+def test_a_stream_is_no_call_of_whoever_had_git_start_us() -> None:
+    """It would be ended as one that an engine which is gone has left behind."""
+    assert without_git_variables({MARK: "1.2", "HOME": "/h"}) == {"HOME": "/h"}

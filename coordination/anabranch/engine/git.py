@@ -29,7 +29,7 @@ from typing import IO
 import msgspec
 from msgspec.structs import replace
 
-from anabranch.engine.git_calls import under_way
+from anabranch.engine.git_calls import MARK, mark_of_process, under_way
 from anabranch.engine.git_patience import SETTING, Patience, limit_seconds
 from anabranch.engine.git_variables import OF_THE_USER
 from anabranch.errors import WorldError
@@ -214,6 +214,7 @@ class Git(msgspec.Struct, frozen=True):
             if not key.startswith("GIT_") or key in OF_THE_USER
         }
         env |= _ENVIRONMENT
+        env[MARK] = mark_of_process()
         env |= _FROZEN_ENVIRONMENT if self.frozen else _LIVE_ENVIRONMENT
         paths = {
             "GIT_DIR": self.git_dir,

@@ -8,6 +8,12 @@ import subprocess
 import threading
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
+from functools import lru_cache
+
+from anabranch.engine.performers.process_records import start_ticks
+
+MARK = "ANABRANCH_GIT_OF"
+"""By this variable a call knows whose it is, when nobody waits for it any more."""
 
 _under_way: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -21,6 +27,16 @@ def under_way(process: subprocess.Popen[bytes]) -> Iterator[None]:
         yield
     finally:
         _under_way.pop(thread, None)
+
+
+def mark_of_process() -> str:
+    """Return what names this process for good: its number, and when it started."""
+    return _mark_of(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _mark_of(pid: int) -> str:
+    return f"{pid}.{start_ticks(pid)}"
 
 
 def end_calls_of(threads: Set[int]) -> None:

@@ -12,6 +12,8 @@ import subprocess
 from collections.abc import Mapping
 from functools import cache
 
+from anabranch.engine.git_calls import MARK
+
 _LOCAL = frozenset((
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_ATTR_SOURCE",
@@ -69,6 +71,8 @@ def without_git_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _goes(name: str, is_child_of_git: bool) -> bool:
+    if name == MARK:  # of an engine that had git start us: what we start is not its call
+        return True
     if not name.startswith("GIT"):
         return False
     if name in _LOCAL or name in _OF_ONE_MOMENT or name.startswith(_NUMBERED):

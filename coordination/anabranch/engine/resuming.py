@@ -12,6 +12,7 @@ from anabranch.core.deciding.owed import stops_asked_for
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
+from anabranch.engine.git_orphans import end_git_orphans
 from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
@@ -82,6 +83,7 @@ def resume_run(
             f"follow it with: anabranch console {home.run}",
         )
     try:
+        end_git_orphans()  # before anything is written where they write
         journal = Journal.open(home.journal, "write")
         state = journal.load()
         if state is None:
